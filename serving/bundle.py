@@ -1,8 +1,8 @@
 """The bundle: one immutable, checksummed, versioned directory that carries a model from trainer to serving.
 
 It holds data only (ONNX graphs, arrays without pickle, a FAISS index, JSON) and is checked whole before
-anything opens a file of it. Needs only the standard library, numpy and msgspec, because trainer, Triton's stub
-and serving all import it.
+anything opens a file of it. Needs only the standard library, numpy and msgspec, because trainer, Triton's
+stub and serving all import it.
 """
 
 from __future__ import annotations
