@@ -1,0 +1,327 @@
+"""The one fold: customers' states and a batch of events in, new states and the items' changes out.
+
+Every kept set is "the largest N under a total order of immutable keys", and every sum is over integers, so the
+outcome does not depend on how events are ordered or split into batches.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.customer_state import RECENT, SEEN_ID, CustomerStates, EventType, Limits
+from feature_repo.items_state import ItemDeltas
+from feature_repo.purchases import DAY, PURCHASE, Purchases, canonical_order, net
+from feature_repo.ragged import Int64, group_starts, keep_last, offsets_of, owners
+
+
+class Outcome(IntEnum):
+    """What became of an event."""
+
+    APPLIED = 0
+    DUPLICATE = 1
+    REPLAYED = 2
+    """It is in the state already."""
+    REPLAYED_DUPLICATE = 3
+    """It was read before and was a duplicate then."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """A batch of valid events, in the order of their offsets.
+
+    Attributes
+    ----------
+    customer
+        ``int64[e]``: row of the event's customer in the states.
+    item, event
+        ``uint64[e]``: keys of the item and of the event's id.
+    type
+        ``int8[e]``: `EventType`.
+    time, arrival
+        ``int64[e]``: event time and arrival, microseconds since the epoch.
+    quantity, amount
+        ``int32[e]``: units (positive, for returns too) and the line's minor units (-1: unknown).
+    weight
+        ``float32[e]``: a rating's value, else the units.
+    offset
+        ``int64[e]``: offset in the customer's partition.
+    """
+
+    customer: Int64
+    item: npt.NDArray[np.uint64]
+    event: npt.NDArray[np.uint64]
+    type: npt.NDArray[np.int8]
+    time: Int64
+    quantity: npt.NDArray[np.int32]
+    amount: npt.NDArray[np.int32]
+    weight: npt.NDArray[np.float32]
+    arrival: Int64
+    offset: Int64
+
+    def __len__(self) -> int:
+        return len(self.customer)
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Events":
+        """Return the chosen events: an index or a mask."""
+        return Events(**{name: column[chosen] for name, column in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What `fold` returns: the new states, ``outcome: int8[e]`` per event, and what changed in the items."""
+
+    states: CustomerStates
+    outcome: npt.NDArray[np.int8]
+    deltas: ItemDeltas
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS) -> Folded:
+    """Apply a batch of events.
+
+    An event at or before its customer's position is a replay and changes nothing; one whose id was applied at
+    another offset within the dedupe window is a duplicate.
+
+    Parameters
+    ----------
+    states
+        States of the customers that ``events.customer`` points into.
+    events
+        Each customer's in the order of offsets.
+    limits
+        Bounds of the state.
+    """
+    outcome, seen, seen_offsets = _judge(states, events, limits)
+    applied = events.take(outcome == Outcome.APPLIED)
+    recent, recent_offsets = _fold_recent(states, applied, limits)
+    is_line = (applied.type == EventType.PURCHASE) | (applied.type == EventType.RETURN)
+    merged, merged_offsets = _merge_lines(states, applied.take(is_line))
+    deltas = _item_deltas(states, merged, merged_offsets, applied.take(is_line))
+    keep = keep_last(merged_offsets, limits.purchases)
+    evicted = _evict(states.evicted, merged, owners(merged_offsets), ~keep)
+    position = states.position.copy()
+    np.maximum.at(position, events.customer, events.offset)
+    running = np.concatenate(([0], np.cumsum(keep)))
+    new = CustomerStates(
+        merged[keep], running[merged_offsets], recent, recent_offsets, seen, seen_offsets, evicted, position
+    )
+    return Folded(new, outcome, deltas)
+
+
+def _judge(
+    states: CustomerStates, events: Events, limits: Limits
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any], Int64]:
+    """Tell replays and duplicates from new events, and remember the new ones' ids."""
+    n_old, n_new = len(states.seen), len(events)
+    owner = np.concatenate((owners(states.seen_offsets), events.customer))
+    ids = np.empty(n_old + n_new, dtype=SEEN_ID)
+    ids[:n_old] = states.seen
+    ids["event"][n_old:], ids["offset"][n_old:], ids["arrival"][n_old:] = events.event, events.offset, events.arrival
+
+    replayed = events.offset <= states.position[events.customer]
+    outcome = np.where(replayed, Outcome.REPLAYED, Outcome.APPLIED).astype(np.int8)
+    candidates = np.flatnonzero(_may_repeat(owner, ids["event"], n_old))
+    order = candidates[np.lexsort((candidates, ids["offset"][candidates], ids["event"][candidates], owner[candidates]))]
+    starts = group_starts(owner[order], ids["event"][order])
+    ends = np.append(starts[1:], len(order))
+    several = ends - starts > 1
+    for start, end in zip(starts[several], ends[several], strict=True):
+        _judge_repeats(ids, order[start:end].tolist(), n_old, outcome, limits.dedupe_window)
+
+    fresh = np.concatenate((np.ones(n_old, dtype=bool), outcome == Outcome.APPLIED))
+    return outcome, *_remember(ids[fresh], owner[fresh], len(states), limits)
+
+
+def _may_repeat(owner: Int64, event: npt.NDArray[np.uint64], n_old: int) -> npt.NDArray[np.bool_]:
+    """Return a mask of the ids that share a hash bucket with an id of this batch: few, and every true repeat."""
+    bucket = ((event ^ (owner.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) >> np.uint64(44)).astype(np.int64)
+    in_batch = np.bincount(bucket[n_old:], minlength=1 << 20)
+    mask: npt.NDArray[np.bool_] = in_batch[bucket] > 0
+    mask[n_old:] = (in_batch[bucket[n_old:]] > 1) | np.isin(bucket[n_old:], bucket[:n_old][mask[:n_old]])
+    return mask
+
+
+def _judge_repeats(
+    ids: npt.NDArray[Any], rows: list[int], n_old: int, outcome: npt.NDArray[np.int8], window: int
+) -> None:
+    """Walk one customer's occurrences of one event id by offset: what is not the first within the window repeats."""
+    accepted_offset, accepted_arrival = None, None
+    for row in rows:
+        offset, arrival = int(ids["offset"][row]), int(ids["arrival"][row])
+        if row < n_old:
+            accepted_offset, accepted_arrival = offset, arrival
+            continue
+        repeats = accepted_arrival is not None and arrival - accepted_arrival <= window and offset != accepted_offset
+        if outcome[row - n_old] == Outcome.REPLAYED:
+            outcome[row - n_old] = Outcome.REPLAYED_DUPLICATE if repeats else Outcome.REPLAYED
+        elif repeats:
+            outcome[row - n_old] = Outcome.DUPLICATE
+        else:
+            accepted_offset, accepted_arrival = offset, arrival
+
+
+def _remember(ids: npt.NDArray[Any], owner: Int64, n: int, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
+    """Keep each customer's ids that a later repeat could still meet within the window."""
+    order = np.lexsort((ids["offset"], owner))
+    ids, owner = ids[order], owner[order]
+    newest = np.full(n, np.iinfo(np.int64).min)
+    np.maximum.at(newest, owner, ids["arrival"])
+    alive = ids["arrival"] >= newest[owner] - limits.dedupe_window
+    ids, owner = ids[alive], owner[alive]
+    offsets = offsets_of(owner, n)
+    keep = keep_last(offsets, limits.seen)
+    return ids[keep], offsets_of(owner[keep], n)
+
+
+def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
+    kinds = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART, EventType.RATING)
+    chosen = applied.take(np.isin(applied.type, kinds))
+    if len(chosen) == 0:
+        return states.recent, states.recent_offsets
+    new = np.empty(len(chosen), dtype=RECENT)
+    new["time"], new["item"], new["type"], new["weight"] = chosen.time, chosen.item, chosen.type, chosen.weight
+    rows = np.concatenate((states.recent, new))
+    owner = np.concatenate((owners(states.recent_offsets), chosen.customer))
+    order = np.lexsort((rows["weight"], rows["type"], rows["item"], rows["time"], owner))
+    rows, owner = rows[order], owner[order]
+    keep = keep_last(offsets_of(owner, len(states)), limits.recent)
+    return rows[keep], offsets_of(owner[keep], len(states))
+
+
+def _lines(events: Events) -> Purchases:
+    lines = np.empty(len(events), dtype=PURCHASE)
+    lines["time"], lines["item"], lines["amount"] = events.time, events.item, events.amount
+    lines["quantity"] = np.where(events.type == EventType.RETURN, -events.quantity, events.quantity)
+    return lines
+
+
+def _merge_lines(states: CustomerStates, events: Events) -> tuple[Purchases, Int64]:
+    """Return the histories with the new lines in canonical order, before anything is evicted.
+
+    Most new lines are later than all of their customer's old ones and are simply appended; only customers with
+    a late line are sorted again.
+    """
+    if len(events) == 0:
+        return states.purchases, states.purchase_offsets
+    n, new, old_offsets = len(states), _lines(events), states.purchase_offsets
+    order = canonical_order(events.customer, new)
+    new, owner = new[order], events.customer[order]
+    lengths = np.diff(old_offsets)
+    last_time = np.full(n, np.iinfo(np.int64).min)
+    has_old = lengths > 0
+    last_time[has_old] = states.purchases["time"][old_offsets[1:][has_old] - 1]
+    late = np.zeros(n, dtype=bool)
+    late[owner[new["time"] <= last_time[owner]]] = True
+
+    offsets = old_offsets + np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=n))))
+    merged = np.empty(offsets[-1], dtype=PURCHASE)
+    old_owner = owners(old_offsets)
+    merged[np.arange(len(old_owner)) + (offsets - old_offsets)[old_owner]] = states.purchases
+    merged[np.arange(len(new)) + old_offsets[owner + 1]] = new
+    if late.any():
+        rows = np.flatnonzero(late[owners(offsets)])
+        merged[rows] = merged[rows][canonical_order(owners(offsets)[rows], merged[rows])]
+    return merged, offsets
+
+
+def _evict(
+    evicted: npt.NDArray[np.int64], lines: Purchases, owner: Int64, leaving: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Add the lines that leave the history to the sums of what left it."""
+    if not leaving.any():
+        return evicted
+    out, lines, owner = evicted.copy(), lines[leaving], owner[leaving]
+    bought = lines["quantity"] > 0
+    sign = np.where(bought, 1, -1)
+    np.add.at(out[:, 0], owner[bought], 1)
+    np.add.at(out[:, 1], owner, lines["quantity"].astype(np.int64))
+    np.add.at(out[:, 2], owner, sign * np.maximum(lines["amount"].astype(np.int64), 0))
+    time, who = lines["time"][bought], owner[bought]
+    first = np.where(out[:, 3] == 0, np.iinfo(np.int64).max, out[:, 3])
+    np.minimum.at(first, who, time)
+    out[:, 3] = np.where(first == np.iinfo(np.int64).max, 0, first)
+    np.maximum.at(out[:, 4], who, time)
+    return out
+
+
+def _item_deltas(states: CustomerStates, merged: Purchases, merged_offsets: Int64, events: Events) -> ItemDeltas:
+    """Return contributions of the touched (customer, item) pairs after the batch less those before it."""
+    if len(events) == 0:
+        nothing = np.zeros(0, dtype=np.int64)
+        return ItemDeltas(nothing.astype(np.uint64), np.zeros((0, 5), np.int64), nothing, nothing, nothing)
+    touched = np.zeros(1 << 16, dtype=bool)
+    touched[_pair_bucket(events.customer, events.item)] = True
+    after = _contributions(merged, owners(merged_offsets), touched)
+    before = _contributions(states.purchases, owners(states.purchase_offsets), touched)
+    items = np.unique(events.item)
+    parts = [(after, 1), (before, -1)]
+    totals = np.zeros((len(items), 5), dtype=np.int64)
+    for part, sign in parts:
+        rows = np.searchsorted(items, part.item)
+        inside = items[np.minimum(rows, len(items) - 1)] == part.item
+        np.add.at(totals, rows[inside], sign * part.totals[inside])
+
+    bought = events.type == EventType.PURCHASE
+    days = np.concatenate([*(part.day_day for part, _ in parts), events.time[bought] // DAY])
+    item = np.concatenate([*(part.day_item for part, _ in parts), events.item[bought]])
+    counts = np.concatenate([*(sign * part.day_count for part, sign in parts), np.zeros(bought.sum(), np.int64)])
+    row = np.searchsorted(items, item)
+    inside = items[np.minimum(row, len(items) - 1)] == item
+    row, days, counts = row[inside], days[inside], counts[inside]
+    order = np.lexsort((days, row))
+    row, days, counts = row[order], days[order], counts[order]
+    starts = group_starts(row, days)
+    counts = np.add.reduceat(counts, starts) if len(starts) else counts
+    return ItemDeltas(items, totals, row[starts], days[starts], counts)
+
+
+def _pair_bucket(owner: Int64, item: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    return ((item ^ (owner.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) >> np.uint64(48)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Contributions:
+    """Of (customer, item) pairs: what each adds to its item's totals, and to its item's days."""
+
+    item: npt.NDArray[np.uint64]
+    totals: npt.NDArray[np.int64]
+    day_item: npt.NDArray[np.uint64]
+    day_day: Int64
+    day_count: Int64
+
+
+def _contributions(lines: Purchases, owner: Int64, touched: npt.NDArray[np.bool_]) -> _Contributions:
+    """Return what the touched pairs add; pairs that only share a bucket with one add the same before and after."""
+    mask = touched[_pair_bucket(owner, lines["item"])]
+    lines, owner = lines[mask], owner[mask]
+    remaining, amount = net(lines, offsets_of(owner, int(owner[-1]) + 1 if len(owner) else 0))
+    keep = remaining > 0
+    lines, owner, remaining, amount = lines[keep], owner[keep], remaining[keep], amount[keep]
+    day = lines["time"] // DAY
+    order = np.lexsort((day, lines["item"], owner))
+    item, day = lines["item"][order], day[order]
+    pair = group_starts(owner[order], item)
+    pair_day = group_starts(owner[order], item, day)
+    lengths = np.diff(np.append(pair, len(item)))
+    totals = np.zeros((len(pair), 5), dtype=np.int64)
+    if len(pair):
+        days_per_pair = np.diff(np.searchsorted(pair_day, np.append(pair, len(item))))
+        totals[:, 0] = lengths
+        totals[:, 1] = np.add.reduceat(remaining[order], pair)
+        totals[:, 2] = np.add.reduceat(amount[order], pair)
+        totals[:, 3] = 1
+        totals[:, 4] = days_per_pair - 1
+    counts = np.diff(np.append(pair_day, len(item)))
+    return _Contributions(item[pair], totals, item[pair_day], day[pair_day], counts)
+
+
+def concatenate(batches: Iterable[Events]) -> Events:
+    """Return one batch that holds all of the given ones, in order."""
+    columns = [vars(batch) for batch in batches]
+    return Events(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})

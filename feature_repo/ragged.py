@@ -1,0 +1,50 @@
+"""Ragged arrays: the rows of many owners, laid end to end, with the offsets at which each owner's rows begin."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+
+
+def owners(offsets: Int64) -> Int64:
+    """Return ``int64[m]``: for each row its owner, from ``offsets: int64[n + 1]``."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+
+
+def offsets_of(owner: Int64, n: int) -> Int64:
+    """Return ``int64[n + 1]``: where each of ``n`` owners' rows begin, for rows sorted by ``owner: int64[m]``."""
+    return lengths_to_offsets(np.bincount(owner, minlength=n))
+
+
+def lengths_to_offsets(lengths: npt.NDArray[Any]) -> Int64:
+    """Return ``int64[n + 1]``: the running total of ``lengths``, beginning with 0."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def select(offsets: Int64, chosen: Int64) -> tuple[Int64, Int64]:
+    """Return the row indices of the chosen owners, in that order, and their new offsets."""
+    starts, lengths = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
+    new = lengths_to_offsets(lengths)
+    rows = np.arange(new[-1], dtype=np.int64) + np.repeat(starts - new[:-1], lengths)
+    return rows, new
+
+
+def keep_last(offsets: Int64, limit: int) -> npt.NDArray[np.bool_]:
+    """Return ``bool[m]``: true for the last ``limit`` rows of each owner."""
+    ends = np.repeat(offsets[1:], np.diff(offsets))
+    return np.arange(offsets[-1], dtype=np.int64) >= ends - limit
+
+
+def group_starts(*keys: npt.NDArray[Any]) -> Int64:
+    """Return ``int64[g]``: where a new group begins, in rows sorted by ``keys``."""
+    if len(keys[0]) == 0:
+        return np.zeros(0, dtype=np.int64)
+    change = np.zeros(len(keys[0]), dtype=bool)
+    change[0] = True
+    for key in keys:
+        change[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(change).astype(np.int64)
