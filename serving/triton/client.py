@@ -1,0 +1,145 @@
+"""Retrieval and ranking on Triton over gRPC, with versions loaded, probed, revived and dropped.
+
+Triton reports a model ready whose Python stub was killed, so health here is a real inference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as grpc
+from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException
+
+from serving.bundle import Bundle
+from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
+
+LOAD_TIMEOUT_S = 60.0
+
+
+class TritonError(RuntimeError):
+    """Triton did not answer, or refused; the message carries its words."""
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Number of categorical and continuous columns of the customer's inputs and of all inputs."""
+
+    query_categorical: int
+    query_continuous: int
+    categorical: int
+    continuous: int
+
+
+class TritonClient:
+    """One gRPC channel to one Triton whose model repository this process can write.
+
+    timeout_s bounds each inference, so that a Triton that hangs costs a request no more than that.
+    """
+
+    def __init__(self, url: str, repository: ModelRepository, timeout_s: float = 0.25) -> None:
+        self.url = url
+        self.repository = repository
+        self.timeout_s = timeout_s
+        self._client = grpc.InferenceServerClient(url)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._client.close()
+
+    def retrieve(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `k` nearest items of each customer: rows int64[n, k] (-1: none), scores float32[n, k].
+
+        categorical: int32[n, Cq], continuous: float32[n, Fq]. Raises TritonError.
+        """
+        result = self._infer(
+            RETRIEVER,
+            version,
+            [("CATEGORICAL", categorical), ("CONTINUOUS", continuous), ("K", np.array([k], np.int32))],
+        )
+        return result.as_numpy("ITEMS"), result.as_numpy("SCORES")
+
+    def rank(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The score of each row, float32[n]; takes int32[n, C] and float32[n, F]. Raises TritonError."""
+        result = self._infer(RANKER, version, [("CATEGORICAL", categorical), ("CONTINUOUS", continuous)])
+        scores: NDArray[np.float32] = result.as_numpy("SCORE")
+        return scores
+
+    def probe(self, version: int, widths: Widths) -> None:
+        """Infer once with each model on zeros; raises TritonError unless the answers are whole and finite."""
+        rows, scores = self.retrieve(
+            version,
+            np.zeros((1, widths.query_categorical), np.int32),
+            np.zeros((1, widths.query_continuous), np.float32),
+            1,
+        )
+        score = self.rank(
+            version,
+            np.zeros((2, widths.categorical), np.int32),
+            np.zeros((2, widths.continuous), np.float32),
+        )
+        if rows.shape != (1, 1) or rows[0, 0] < 0 or not np.isfinite(scores).all():
+            raise TritonError(
+                f"Triton {self.url}: {RETRIEVER} {version} answers a probe with {rows} and {scores}"
+            )
+        if score.shape != (2,) or not np.isfinite(score).all():
+            raise TritonError(f"Triton {self.url}: {RANKER} {version} answers a probe with {score}")
+
+    def load(self, bundle: Bundle, widths: Widths) -> None:
+        """Publish `bundle`, load it beside the versions served, and try it; revives it where stubs died.
+
+        Raises TritonError where it cannot be loaded or does not answer a probe after a second start; what was
+        served before is served on.
+        """
+        new = bundle.version not in self.repository.versions()
+        self.repository.publish(bundle)
+        try:
+            self._load()
+            try:
+                self.probe(bundle.version, widths)
+            except TritonError:
+                self.revive()
+                self.probe(bundle.version, widths)
+        except TritonError:
+            if new:
+                self.drop(bundle.version)
+            raise
+
+    def revive(self) -> None:
+        """Start every version's stubs anew."""
+        self.repository.touch()
+        self._load()
+
+    def drop(self, version: int) -> None:
+        """Take a version away that no request uses any more."""
+        self.repository.remove(version)
+        self._load()
+
+    def _load(self) -> None:
+        served = bool(self.repository.versions())
+        for model in MODELS:
+            try:
+                if served:
+                    self._client.load_model(model, client_timeout=LOAD_TIMEOUT_S)
+                else:
+                    self._client.unload_model(model, client_timeout=LOAD_TIMEOUT_S)
+            except InferenceServerException as error:
+                raise TritonError(f"Triton {self.url}: cannot load {model}: {error.message()}") from error
+
+    def _infer(self, model: str, version: int, arrays: list[tuple[str, NDArray[Any]]]) -> Any:
+        inputs = []
+        for name, array in arrays:
+            data_type = "INT32" if array.dtype == np.int32 else "FP32"
+            tensor = grpc.InferInput(name, list(array.shape), data_type)
+            tensor.set_data_from_numpy(array)
+            inputs.append(tensor)
+        try:
+            return self._client.infer(model, inputs, str(version), client_timeout=self.timeout_s)
+        except InferenceServerException as error:
+            raise TritonError(f"Triton {self.url}: {model} {version}: {error.message()}") from error
