@@ -1,0 +1,1 @@
+"""One module a command of `headwater`; each exposes a click command named `command`."""

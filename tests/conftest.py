@@ -1,0 +1,84 @@
+"""The real stack for tests: started when first asked for, once a run, in a directory of its own."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.stack.site import Site
+from deploy.stack.stack import Stack
+
+# Where things were downloaded to is the developer's business; everything else about the stack is the tests'.
+KEPT = {
+    "HEADWATER_DOWNLOADS",
+    "HEADWATER_PYTHON",
+    "HEADWATER_TRAINER_PYTHON",
+    "HEADWATER_TRITON_PYTHON",
+}
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """The stack as tests see it.
+
+    `environment` is complete: hand it to a subprocess as it is.
+    """
+
+    kafka_bootstrap_servers: str
+    redis_url: str
+    state_dir: Path
+    environment: dict[str, str]
+    parts: Stack
+
+
+def _stack(state: Path) -> Stack:
+    """A stack in `state` that knows nothing of a stack the developer may have running."""
+    foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
+    environ = {
+        name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)
+    }
+    return Stack(Site.of({**environ, "HEADWATER_STATE": str(state)}), say=print)
+
+
+@pytest.fixture(scope="session")
+def stack_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The parts of the test stack, none started yet; all stopped at the end."""
+    parts = _stack(tmp_path_factory.mktemp("stack"))
+    try:
+        yield parts
+    finally:
+        parts.down()
+
+
+@pytest.fixture(scope="session")
+def kafka(stack_parts: Stack) -> str:
+    """Bootstrap servers of a real Kafka; `stack` uses the same one, so name topics apart."""
+    stack_parts.up(["kafka"])
+    return stack_parts.site.kafka_bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis for tests that may empty it; `stack` has another."""
+    parts = _stack(tmp_path_factory.mktemp("redis"))
+    try:
+        parts.up(["redis"])
+        yield parts.site.redis_url
+    finally:
+        parts.down()
+
+
+@pytest.fixture(scope="session")
+def stack(stack_parts: Stack) -> RunningStack:
+    """The whole stack, every part ready."""
+    stack_parts.up()
+    site = stack_parts.site
+    return RunningStack(
+        kafka_bootstrap_servers=site.kafka_bootstrap_servers,
+        redis_url=site.redis_url,
+        state_dir=site.state,
+        environment={**site.given, **site.environment()},
+        parts=stack_parts,
+    )
