@@ -1,0 +1,1 @@
+"""What travels on Kafka: message types, topics, the codec. Needs only msgspec."""

@@ -1,0 +1,98 @@
+"""Messages between Headwater's own processes: dead letters, training triggers, bundle announcements."""
+
+import enum
+
+import msgspec
+
+
+class Reason(enum.StrEnum):
+    """Why a record was rejected: one reason a record, the most basic one that is true of it."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_object"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    UNKNOWN_TYPE = "unknown_type"
+    BAD_ID = "bad_id"
+    BAD_TIMESTAMP = "bad_timestamp"
+    ABSURD_TIME = "absurd_time"
+    ABSURD_PRICE = "absurd_price"
+    ABSURD_QUANTITY = "absurd_quantity"
+    ABSURD_RATING = "absurd_rating"
+    OUT_OF_RANGE = "out_of_range"
+    KEY_MISMATCH = "key_mismatch"
+    WRONG_PARTITION = "wrong_partition"
+
+
+class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A record that could not be used: the reason, where it was, its original bytes (base64 in JSON).
+
+    `arrived_at` is the record's Kafka timestamp, `rejected_at` the time of this letter; milliseconds.
+    """
+
+    reason: Reason
+    detail: str
+    topic: str
+    partition: int
+    offset: int
+    arrived_at: int
+    rejected_at: int
+    key: bytes | None = None
+    value: bytes | None = None
+
+
+class TriggerReason(enum.StrEnum):
+    """What asked for training."""
+
+    COUNT = "count"
+    AGE = "age"
+    MANUAL = "manual"
+
+
+class TrainingMode(enum.StrEnum):
+    """Continue from the last checkpoint, or start over."""
+
+    INCREMENTAL = "incremental"
+    FULL = "full"
+
+
+class TrainingTrigger(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Train now. Topic `training-triggers`.
+
+    Attributes
+    ----------
+    interactions: how many new ones since the last trigger.
+    positions: partition of `interactions` (as a string) -> next offset; train on everything before.
+    created_at: milliseconds since the epoch.
+    """
+
+    trigger_id: str
+    reason: TriggerReason
+    created_at: int
+    mode: TrainingMode = TrainingMode.INCREMENTAL
+    interactions: int = 0
+    positions: dict[str, int] = {}
+
+
+class BundleAnnouncement(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A bundle that passed its gate and should go live. Topic `models`, key `default`; the latest is live.
+
+    Attributes
+    ----------
+    path: the bundle's directory.
+    manifest_sha256: hex digest of its manifest.json, which in turn lists the digest of every file.
+    created_at, data_until: milliseconds since the epoch; `data_until` is the newest arrival trained on.
+    parent: version that training continued from.
+    """
+
+    version: int
+    path: str
+    manifest_sha256: str
+    created_at: int
+    parent: int | None = None
+    trigger_id: str | None = None
+    data_until: int | None = None
+    metrics: dict[str, float] = {}

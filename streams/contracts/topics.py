@@ -1,0 +1,131 @@
+"""Every topic: name, partitions, configuration, what its records are. Nothing else knows topic names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+from streams.contracts.events import Customer, Interaction, Item
+from streams.contracts.operations import BundleAnnouncement, DeadLetter, TrainingTrigger
+from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord
+
+PARTITIONER = "murmur2_random"
+"""Producers must set this (`partitioner` in librdkafka) to agree with Java's and Faust's clients."""
+
+MAX_RECORD_BYTES = 1_048_576
+"""Largest record that the broker takes on a topic, by Kafka's default."""
+
+MAX_DEAD_LETTER_BYTES = 2 * MAX_RECORD_BYTES
+"""A dead letter holds the original record as base64; also its producer's `message.max.bytes`."""
+
+_DAY_MS = 86_400_000
+_BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+_COMPACT = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.ms": str(_DAY_MS // 4),
+    "delete.retention.ms": str(_DAY_MS),
+}
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"retention.ms": str(days * _DAY_MS)}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic as it must exist.
+
+    Attributes
+    ----------
+    name: with the prefix.
+    config: Kafka topic configuration, values as strings.
+    key: what the record's key is; "" for none.
+    message: struct of the value, None for binary values.
+    summary: one sentence for the AsyncAPI document.
+    published_by: "shop" or "headwater".
+    """
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(hash=False)
+    key: str
+    message: type | None
+    summary: str
+    published_by: str
+
+
+def _topic(  # one row of the table below
+    name: str, partitions: int, config: dict[str, str], key: str, message: type | None, by: str, summary: str
+) -> Topic:
+    return Topic(name, partitions, MappingProxyType(config), key, message, summary, by)
+
+
+@dataclass(frozen=True)
+class Topics:
+    """All topics. `Topics.named(prefix).interactions.name` is a topic's full name."""
+
+    interactions: Topic
+    customers: Topic
+    items: Topic
+    recommendation_requests: Topic
+    recommendations: Topic
+    served: Topic
+    features_customers: Topic
+    features_items: Topic
+    training_triggers: Topic
+    models: Topic
+    dead_letters: Topic
+
+    @classmethod
+    def named(cls, prefix: str = "") -> "Topics":
+        """Topics whose names start with `prefix` (HEADWATER_TOPIC_PREFIX): systems can share a cluster."""
+        return cls(
+            interactions=_topic(
+                f"{prefix}interactions", 4, {**_BROKER_TIME, **_kept(30)}, "customer_id", Interaction,
+                "shop", "What customers did: views, purchases, returns, ratings, …",
+            ),
+            customers=_topic(
+                f"{prefix}customers", 4, dict(_COMPACT), "customer_id", Customer,
+                "shop", "Customers as the shop knows them; an empty value deletes.",
+            ),
+            items=_topic(
+                f"{prefix}items", 2, dict(_COMPACT), "item_id", Item,
+                "shop", "The catalogue; an empty value deletes.",
+            ),
+            recommendation_requests=_topic(
+                f"{prefix}recommendation-requests", 4, {**_BROKER_TIME, **_kept(1)}, "customer_id",
+                RecommendationRequest, "shop", "Questions: what should this customer see?",
+            ),
+            recommendations=_topic(
+                f"{prefix}recommendations", 4, _kept(1), "customer_id", Reply,
+                "headwater", "Answers to requests that name no reply topic of their own.",
+            ),
+            served=_topic(
+                f"{prefix}served", 4, _kept(30), "customer_id", ServedRecord,
+                "headwater", "Every answer as it was given, with the features it was scored on.",
+            ),
+            features_customers=_topic(
+                f"{prefix}features-customers", 4, dict(_COMPACT), "customer_id", None,
+                "headwater", "Changelog of customers' state (MessagePack).",
+            ),
+            features_items=_topic(
+                f"{prefix}features-items", 4, dict(_COMPACT), "source:item_id", None,
+                "headwater", "Changelog of items' state, an absolute part for each source (binary).",
+            ),
+            training_triggers=_topic(
+                f"{prefix}training-triggers", 1, _kept(30), "trigger_id", TrainingTrigger,
+                "headwater", "Requests to train, by number of new interactions, by age or by hand.",
+            ),
+            models=_topic(
+                f"{prefix}models", 1, dict(_COMPACT), "default", BundleAnnouncement,
+                "headwater", "The bundle that should be live.",
+            ),
+            dead_letters=_topic(
+                f"{prefix}dead-letters", 1, {**_kept(30), "max.message.bytes": str(MAX_DEAD_LETTER_BYTES)},
+                "", DeadLetter, "headwater", "Records that could not be used, with the reason.",
+            ),
+        )  # fmt: skip
+
+    def all(self) -> tuple[Topic, ...]:
+        """Every topic, in the order above."""
+        return tuple(getattr(self, each.name) for each in fields(self))
