@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,17 +112,19 @@ class CustomerStates:
         blank = CustomerRow(b"", b"", b"", bytes(8 * len(EVICTED_FIELDS)), NOTHING_READ)
         whole = [row or blank for row in rows]
 
-        def unpack(field: int, dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], Int64]:
-            blobs = [row[field] for row in whole]
+        def unpack(blobs: list[bytes], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], Int64]:
             lengths = np.fromiter(map(len, blobs), dtype=np.int64, count=n) // dtype.itemsize
             return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
 
         evicted = np.frombuffer(b"".join([row.evicted or blank.evicted for row in whole]), dtype="<i8")
+        position = np.fromiter((row.position for row in whole), dtype=np.int64, count=n)
         return cls(
-            *unpack(0, PURCHASE), *unpack(1, RECENT), *unpack(2, SEEN_ID),
+            *unpack([row.history for row in whole], PURCHASE),
+            *unpack([row.recent for row in whole], RECENT),
+            *unpack([row.ids for row in whole], SEEN_ID),
             evicted.reshape(n, len(EVICTED_FIELDS)),
-            np.fromiter((row.position for row in whole), dtype=np.int64, count=n),
-        )  # fmt: skip
+            position,
+        )
 
     def rows(self) -> list[CustomerRow]:
         """Pack each customer's state into bytes."""
@@ -147,4 +150,4 @@ def _split(records: npt.NDArray[Any], offsets: Int64) -> list[bytes]:
     blob = memoryview(np.ascontiguousarray(records).tobytes())
     width = records.dtype.itemsize * (records.shape[1] if records.ndim == 2 else 1)
     bounds = (offsets * width).tolist()
-    return [bytes(blob[start:end]) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [bytes(blob[start:end]) for start, end in pairwise(bounds)]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from feature_repo.customer_state import RECENT, SEEN_ID, CustomerStates, EventType, Limits
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import DAY, PURCHASE, Purchases, canonical_order, net
-from feature_repo.ragged import Int64, group_starts, keep_last, offsets_of, owners
+from feature_repo.ragged import Int64, group_ends, group_starts, keep_last, offsets_of, owners
 
 
 class Outcome(IntEnum):
@@ -122,14 +122,18 @@ def _judge(
     owner = np.concatenate((owners(states.seen_offsets), events.customer))
     ids = np.empty(n_old + n_new, dtype=SEEN_ID)
     ids[:n_old] = states.seen
-    ids["event"][n_old:], ids["offset"][n_old:], ids["arrival"][n_old:] = events.event, events.offset, events.arrival
+    ids["event"][n_old:], ids["offset"][n_old:], ids["arrival"][n_old:] = (
+        events.event,
+        events.offset,
+        events.arrival,
+    )
 
     replayed = events.offset <= states.position[events.customer]
     outcome = np.where(replayed, Outcome.REPLAYED, Outcome.APPLIED).astype(np.int8)
     candidates = np.flatnonzero(_may_repeat(owner, ids["event"], n_old))
     order = candidates[np.lexsort((candidates, ids["offset"][candidates], ids["event"][candidates], owner[candidates]))]
     starts = group_starts(owner[order], ids["event"][order])
-    ends = np.append(starts[1:], len(order))
+    ends = group_ends(starts, len(order))
     several = ends - starts > 1
     for start, end in zip(starts[several], ends[several], strict=True):
         _judge_repeats(ids, order[start:end].tolist(), n_old, outcome, limits.dedupe_window)
@@ -180,12 +184,23 @@ def _remember(ids: npt.NDArray[Any], owner: Int64, n: int, limits: Limits) -> tu
 
 
 def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
-    kinds = (EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.REMOVE_FROM_CART, EventType.RATING)
+    kinds = (
+        EventType.VIEW,
+        EventType.CLICK,
+        EventType.ADD_TO_CART,
+        EventType.REMOVE_FROM_CART,
+        EventType.RATING,
+    )
     chosen = applied.take(np.isin(applied.type, kinds))
     if len(chosen) == 0:
         return states.recent, states.recent_offsets
     new = np.empty(len(chosen), dtype=RECENT)
-    new["time"], new["item"], new["type"], new["weight"] = chosen.time, chosen.item, chosen.type, chosen.weight
+    new["time"], new["item"], new["type"], new["weight"] = (
+        chosen.time,
+        chosen.item,
+        chosen.type,
+        chosen.weight,
+    )
     rows = np.concatenate((states.recent, new))
     owner = np.concatenate((owners(states.recent_offsets), chosen.customer))
     order = np.lexsort((rows["weight"], rows["type"], rows["item"], rows["time"], owner))
@@ -308,7 +323,7 @@ def _contributions(lines: Purchases, owner: Int64, touched: npt.NDArray[np.bool_
     item, day = lines["item"][order], day[order]
     pair = group_starts(owner[order], item)
     pair_day = group_starts(owner[order], item, day)
-    lengths = np.diff(np.append(pair, len(item)))
+    lengths = group_ends(pair, len(item)) - pair
     totals = np.zeros((len(pair), 5), dtype=np.int64)
     if len(pair):
         days_per_pair = np.diff(np.searchsorted(pair_day, np.append(pair, len(item))))
@@ -317,7 +332,7 @@ def _contributions(lines: Purchases, owner: Int64, touched: npt.NDArray[np.bool_
         totals[:, 2] = np.add.reduceat(amount[order], pair)
         totals[:, 3] = 1
         totals[:, 4] = days_per_pair - 1
-    counts = np.diff(np.append(pair_day, len(item)))
+    counts = group_ends(pair_day, len(item)) - pair_day
     return _Contributions(item[pair], totals, item[pair_day], day[pair_day], counts)
 
 

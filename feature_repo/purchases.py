@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ragged import Int64, group_starts, owners
+from feature_repo.ragged import Int64, group_ends, group_starts, owners
 
 DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -55,7 +55,7 @@ def net(lines: Purchases, offsets: Int64) -> tuple[npt.NDArray[np.int64], npt.ND
     owner = owners(offsets)
     order = np.lexsort((np.arange(len(lines)), lines["item"], owner))
     starts = group_starts(owner[order], lines["item"][order])
-    ends = np.append(starts[1:], len(lines))
+    ends = group_ends(starts, len(lines))
     remaining = np.where(returned, 0, quantity)
     has_return = np.add.reduceat(returned[order].astype(np.int64), starts) > 0
     for start, end in zip(starts[has_return], ends[has_return], strict=True):

@@ -48,3 +48,8 @@ def group_starts(*keys: npt.NDArray[Any]) -> Int64:
     for key in keys:
         change[1:] |= key[1:] != key[:-1]
     return np.flatnonzero(change).astype(np.int64)
+
+
+def group_ends(starts: Int64, m: int) -> Int64:
+    """Return ``int64[g]``: where each group ends, for groups that begin at ``starts`` in ``m`` rows."""
+    return np.append(starts, m)[1:].astype(np.int64)

@@ -1,0 +1,176 @@
+"""The shop's items in arrays: ids, keys, attributes as codes, availability, price."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.keys import item_key
+from feature_repo.ragged import Int64
+
+
+class CatalogueItem(NamedTuple):
+    """What the catalogue keeps of an item; ``price`` is in minor units, -1 where unknown."""
+
+    item_id: str
+    name: str = ""
+    available: bool = True
+    price: int = -1
+    attributes: Mapping[str, str] = {}
+
+
+class AttributeCodes:
+    """The values of one attribute as integers in the order of first sight; code 0 is the missing value ``""``."""
+
+    def __init__(self) -> None:
+        self.values: list[str] = [""]
+        self._codes: dict[str, int] = {"": 0}
+        self._ranks: npt.NDArray[np.int64] | None = None
+
+    def code(self, value: str) -> int:
+        """Return the value's code, a new one for a new value."""
+        found = self._codes.get(value)
+        if found is None:
+            found = self._codes[value] = len(self.values)
+            self.values.append(value)
+            self._ranks = None
+        return found
+
+    def ranks(self) -> npt.NDArray[np.int64]:
+        """Return ``int64[len(values)]``: each value's place in alphabetical order (by code point)."""
+        if self._ranks is None:
+            ranks = np.empty(len(self.values), dtype=np.int64)
+            ranks[sorted(range(len(self.values)), key=self.values.__getitem__)] = np.arange(len(self.values))
+            self._ranks = ranks
+        return self._ranks
+
+
+class Catalogue:
+    """The items known so far. Rows are never reused: an item keeps its row for the life of the process.
+
+    Not safe for writing from two threads; readers of the arrays may run beside one writer.
+
+    Parameters
+    ----------
+    attributes
+        Names of the attributes that are kept as codes.
+    """
+
+    def __init__(self, attributes: tuple[str, ...]) -> None:
+        self.attributes = attributes
+        self.item_ids: list[str] = []
+        self.names: list[str] = []
+        self.codes = {name: AttributeCodes() for name in attributes}
+        self._row_of: dict[int, int] = {}
+        self._capacity = 0
+        self._keys = np.zeros(0, dtype=np.uint64)
+        self._available = np.zeros(0, dtype=bool)
+        self._price = np.zeros(0, dtype=np.int64)
+        self._attribute: dict[str, npt.NDArray[np.int32]] = {n: np.zeros(0, dtype=np.int32) for n in attributes}
+        self._sorted: tuple[npt.NDArray[np.uint64], Int64] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    @property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """``uint64[n]``: item keys by row."""
+        return self._keys[: len(self)]
+
+    @property
+    def available(self) -> npt.NDArray[np.bool_]:
+        """``bool[n]``: may the item be recommended?"""
+        return self._available[: len(self)]
+
+    @property
+    def price(self) -> npt.NDArray[np.int64]:
+        """``int64[n]``: list price in minor units, -1 where unknown."""
+        return self._price[: len(self)]
+
+    def attribute(self, name: str) -> npt.NDArray[np.int32]:
+        """Return ``int32[n]``: each item's code of an attribute."""
+        return self._attribute[name][: len(self)]
+
+    def attribute_values(self, name: str) -> npt.NDArray[np.object_]:
+        """Return ``object[n]``: each item's value of an attribute, ``""`` where it has none."""
+        values = np.array(self.codes[name].values, dtype=object)
+        return values[self.attribute(name)]
+
+    def upsert(self, items: Iterable[CatalogueItem]) -> Int64:
+        """Add items or replace what is known of them; return their rows.
+
+        Raises
+        ------
+        ValueError
+            When two ids have the same 64-bit key; the second is not added.
+        """
+        rows = [self._upsert(item) for item in items]
+        return np.array(rows, dtype=np.int64)
+
+    def _upsert(self, item: CatalogueItem) -> int:
+        key = item_key(item.item_id)
+        row = self._row_of.get(key)
+        if row is None:
+            row = len(self.item_ids)
+            if row == self._capacity:
+                self._grow()
+            self._keys[row] = key
+            self.names.append("")
+            self._row_of[key] = row
+            self.item_ids.append(item.item_id)
+        elif self.item_ids[row] != item.item_id:
+            raise ValueError(
+                f"items {self.item_ids[row]!r} and {item.item_id!r} have the same 64-bit key {key}: rename one of them"
+            )
+        self.names[row] = item.name
+        self._available[row] = item.available
+        self._price[row] = item.price
+        for name in self.attributes:
+            self._attribute[name][row] = self.codes[name].code(item.attributes.get(name, ""))
+        return row
+
+    def ensure(self, item_ids: Iterable[str]) -> Int64:
+        """Return the rows of the ids; an unknown one becomes an available item without name or attributes."""
+        rows = ((i, self._row_of.get(item_key(i))) for i in item_ids)
+        return np.array([self._upsert(CatalogueItem(i)) if row is None else row for i, row in rows], dtype=np.int64)
+
+    def withdraw(self, item_id: str) -> None:
+        """Make an item unavailable: its row stays, for histories refer to it."""
+        row = self._row_of.get(item_key(item_id))
+        if row is not None:
+            self._available[row] = False
+
+    def row(self, item_id: str) -> int | None:
+        """Return the row of an id, None if unknown."""
+        return self._row_of.get(item_key(item_id))
+
+    def rows(self, keys: npt.NDArray[np.uint64]) -> Int64:
+        """Return ``int64[k]``: the row of each key, -1 where unknown."""
+        ordered, row = self._index()
+        if len(ordered) == 0:
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+        return np.where(ordered[at] == keys, row[at], -1)
+
+    def _index(self) -> tuple[npt.NDArray[np.uint64], Int64]:
+        if len(self._sorted[0]) != len(self):
+            keys = self.keys.copy()
+            order = np.argsort(keys)
+            self._sorted = (keys[order], order.astype(np.int64))
+        return self._sorted
+
+    def _grow(self) -> None:
+        self._capacity = max(1024, 2 * self._capacity)
+
+        def grown(old: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            new = np.zeros(self._capacity, dtype=old.dtype)
+            new[: len(old)] = old
+            return new
+
+        self._keys, self._available, self._price = (
+            grown(self._keys),
+            grown(self._available),
+            grown(self._price),
+        )
+        self._attribute = {name: grown(codes) for name, codes in self._attribute.items()}

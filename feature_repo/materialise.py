@@ -1,0 +1,143 @@
+"""From state to model inputs: the one way, for serving, backfill, training and evaluation alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.affinity import Histories, affinity
+from feature_repo.catalogue import Catalogue
+from feature_repo.customer_state import CustomerStates
+from feature_repo.items_state import ItemStates
+from feature_repo.popularity import popularity, price
+from feature_repo.preferences import preferences
+from feature_repo.purchases import kept
+from feature_repo.ragged import Int64, select
+from feature_repo.rfm import RFM_STATE, rfm, rfm_state
+from feature_repo.shop import Shop
+
+Columns = dict[str, npt.NDArray[Any]]
+"""Columns by name: ``object[n]`` of str for categorical ones, ``float64[n]`` for continuous ones."""
+
+_CUSTOMERS_AT_ONCE = 256
+"""Customers whose (customer, attribute value) tables are held at a time."""
+
+
+def customer_features(shop: Shop, states: CustomerStates, catalogue: Catalogue) -> Columns:
+    """Return what is stored of customers, none of it depending on "now".
+
+    Returns
+    -------
+    dict
+        `RFM_STATE`: ``int64[n]``; ``most_purchased_<a>`` and ``last_purchased_<a>`` for each preference attribute:
+        ``object[n]`` of str.
+    """
+    out: Columns = dict(rfm_state(states))
+    lines, offsets, _, _ = kept(states.purchases, states.purchase_offsets)
+    rows = catalogue.rows(lines["item"])
+    for attribute in shop.preference_attributes:
+        most, last = preferences(lines, offsets, rows, catalogue, attribute)
+        out[f"most_purchased_{attribute}"], out[f"last_purchased_{attribute}"] = most, last
+    return out
+
+
+def customer_columns(
+    shop: Shop,
+    customer_ids: Sequence[str],
+    features: Mapping[str, npt.NDArray[Any]],
+    profile: Mapping[str, Sequence[str]],
+    as_of: npt.NDArray[np.int64] | int,
+) -> Columns:
+    """Return the customer group's model inputs.
+
+    Parameters
+    ----------
+    customer_ids
+        ``n`` ids.
+    features
+        What `customer_features` returns, or the same columns read from the online store.
+    profile
+        For each customer attribute its ``n`` values; a missing attribute counts as ``""``.
+    as_of
+        Microseconds since the epoch: one instant, or ``int64[n]``.
+    """
+    n = len(customer_ids)
+    out: Columns = {"customer_id": _strings(customer_ids)}
+    for attribute in shop.customer_attributes:
+        out[attribute] = _strings(profile.get(attribute, [""] * n))
+    for attribute in shop.preference_attributes:
+        for name in (f"most_purchased_{attribute}", f"last_purchased_{attribute}"):
+            out[name] = np.asarray(features[name], dtype=object)
+    state = {name: np.asarray(features[name], dtype=np.int64) for name in RFM_STATE}
+    return out | rfm(state, as_of, shop.currency_exponent)
+
+
+def item_columns(
+    shop: Shop, states: ItemStates, catalogue: Catalogue, as_of: int, rows: Int64 | None = None
+) -> Columns:
+    """Return the item group's model inputs; they depend on the UTC day of ``as_of`` only.
+
+    Parameters
+    ----------
+    states
+        ``ITEM_STATE[k]``, summed over sources, one for each of ``rows``.
+    catalogue
+        Where the items' attributes and prices are.
+    as_of
+        Microseconds since the epoch.
+    rows
+        ``int64[k]``: catalogue rows; all of them if None.
+    """
+    chosen = np.arange(len(catalogue), dtype=np.int64) if rows is None else rows
+    out: Columns = {"item_id": np.array(catalogue.item_ids, dtype=object)[chosen] if rows is None else
+                    _strings([catalogue.item_ids[row] for row in chosen.tolist()])}  # fmt: skip
+    for attribute in shop.item_attributes:
+        values = np.array(catalogue.codes[attribute].values, dtype=object)
+        out[attribute] = values[catalogue.attribute(attribute)[chosen]]
+    out |= popularity(states, as_of)
+    out["price"] = price(states, catalogue.price[chosen], shop.currency_exponent)
+    return out
+
+
+def pair_columns(
+    shop: Shop,
+    histories: Histories,
+    candidates: Int64,
+    candidate_offsets: Int64,
+    catalogue: Catalogue,
+    as_of: npt.NDArray[np.int64] | int,
+) -> Columns:
+    """Return the pair group's model inputs of each customer's candidates: see `affinity`.
+
+    Parameters
+    ----------
+    candidates, candidate_offsets
+        ``int64[c]`` catalogue rows, ``int64[n + 1]``.
+    as_of
+        Microseconds since the epoch: one instant, or ``int64[n]``.
+    """
+    n = len(histories)
+    instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), n)
+    if n <= _CUSTOMERS_AT_ONCE:
+        return dict(affinity(shop, histories, candidates, candidate_offsets, catalogue, instants))
+    parts = []
+    for start in range(0, n, _CUSTOMERS_AT_ONCE):
+        block = np.arange(start, min(n, start + _CUSTOMERS_AT_ONCE), dtype=np.int64)
+        rows, offsets = select(histories.offsets, block)
+        recent, recent_offsets = select(histories.recent_offsets, block)
+        wanted, wanted_offsets = select(candidate_offsets, block)
+        some = Histories(histories.lines[rows], offsets, histories.recent[recent], recent_offsets)
+        parts.append(affinity(shop, some, candidates[wanted], wanted_offsets, catalogue, instants[block]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def histories_of(states: CustomerStates) -> Histories:
+    """Return the part of the states that affinities are computed from."""
+    return Histories(states.purchases, states.purchase_offsets, states.recent, states.recent_offsets)
+
+
+def _strings(values: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.object_]:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out
