@@ -1,0 +1,172 @@
+"""Sending many single-key commands and scripts to Redis, or to a Redis Cluster, in one go.
+
+Everything sent through here may be sent again: reads, absolute values, versioned writes that are refused the
+second time. So a broken connection is retried as a whole, and the caller need not know where it broke.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, NewType
+
+import hiredis
+import redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import AskError, MovedError, NoScriptError, ResponseError
+from redis.retry import Retry
+
+Client = redis.Redis | redis.RedisCluster
+"""A connection pool to one Redis server, or to a cluster."""
+
+Command = tuple[bytes | str | int, ...]
+"""A command's name and arguments."""
+
+Script = NewType("Script", str)
+"""The source of a Lua script that touches one key."""
+
+CHUNK = 256
+"""Commands sent before replies are collected; while the server works on one chunk, the next is packed."""
+
+_pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignment]  # its stub means tuple[X, ...]
+
+CLUSTER_SCHEMES = {"redis+cluster://": "redis://", "rediss+cluster://": "rediss://"}
+
+
+def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3) -> Client:
+    """Return a client for a URL; nothing is sent yet, save to a cluster, whose layout is read.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``, ``rediss://`` (TLS), ``unix://``, or ``redis+cluster://host:port`` and
+        ``rediss+cluster://`` with any one node of a cluster.
+    timeout_s
+        Seconds to wait for a connection and for each reply.
+    retries
+        How often a broken connection is tried again, after jittered waits from 20 ms to 1 s.
+
+    Raises
+    ------
+    ValueError
+        When the URL has another scheme.
+    redis.RedisError
+        When a cluster cannot be reached.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=1.0), retries),
+    }
+    for scheme, plain in CLUSTER_SCHEMES.items():
+        if url.startswith(scheme):
+            return redis.RedisCluster.from_url(plain + url[len(scheme) :], **options)
+    return redis.Redis.from_url(url, **options)
+
+
+def call(script: Script, key: bytes, *arguments: bytes | str | int) -> Command:
+    """Return the command that runs a script on a key."""
+    return (b"EVALSHA", sha1(script), b"1", key, *arguments)
+
+
+def sha1(script: Script) -> bytes:
+    """Return the digest by which Redis knows a script."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode()
+
+
+def send(client: Client, commands: Sequence[Command], *, script: Script | None = None) -> list[Any]:
+    """Send commands in order (on a cluster: in order per key) and return their replies.
+
+    Parameters
+    ----------
+    client
+        From `connect`.
+    commands
+        Single-key commands that may be repeated; see the module's head.
+    script
+        The one script that they call, if any: it is loaded where the server does not know it yet.
+
+    Raises
+    ------
+    redis.RedisError
+        When the server cannot be reached, or the first error among the replies.
+    """
+    if isinstance(client, redis.RedisCluster):
+        replies = _send_to_cluster(client, commands)
+    else:
+        replies = _send_to_node(client, commands)
+    if script is not None and any(isinstance(reply, NoScriptError) for reply in replies):
+        client.script_load(script)
+        return send(client, commands)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise reply
+    return replies
+
+
+def _send_to_node(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+    try:
+        replies: list[Any] = connection.retry.call_with_retry(
+            lambda: _exchange(connection, commands), lambda _: connection.disconnect()
+        )
+    except BaseException:
+        # Replies may still be on their way: the next user of this connection must not take them for its own.
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+    return replies
+
+
+def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """Send chunk after chunk, always reading the replies to the one before the last."""
+    replies: list[Any] = []
+    waiting = 0
+    for start in range(0, len(commands), CHUNK):
+        chunk = commands[start : start + CHUNK]
+        connection.send_packed_command([b"".join([_pack(command) for command in chunk])])
+        _receive(connection, waiting, replies)
+        waiting = len(chunk)
+    _receive(connection, waiting, replies)
+    return replies
+
+
+def _receive(connection: Any, count: int, replies: list[Any]) -> None:
+    for _ in range(count):
+        try:
+            replies.append(connection.read_response(disable_decoding=True))
+        except ResponseError as error:
+            replies.append(error)
+
+
+def _send_to_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """Send each node its commands; redis-py's own routing takes those that a node no longer answers for."""
+    by_node: dict[str, list[int]] = {}
+    for position, command in enumerate(commands):
+        by_node.setdefault(client.get_node_from_key(_key(command)).name, []).append(position)
+    replies: list[Any] = [None] * len(commands)
+    stray: list[int] = []
+    for name, positions in by_node.items():
+        node = client.get_redis_connection(client.get_node(node_name=name))
+        try:
+            answers = _send_to_node(node, [commands[i] for i in positions])
+        except (redis.ConnectionError, redis.TimeoutError):
+            stray.extend(positions)
+            continue
+        for position, answer in zip(positions, answers, strict=True):
+            replies[position] = answer
+            if isinstance(answer, MovedError | AskError):
+                stray.append(position)
+    if stray:
+        with client.pipeline() as pipeline:
+            for position in sorted(stray):
+                pipeline.execute_command(*commands[position])
+            routed = pipeline.execute(raise_on_error=False)
+        for position, answer in zip(sorted(stray), routed, strict=True):
+            replies[position] = answer
+    return replies
+
+
+def _key(command: Command) -> Any:
+    """Return the command's only key: a script's follows its digest and the number of keys."""
+    return command[3] if command[0] == b"EVALSHA" else command[1]
