@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.stack.site import Site
-from deploy.stack.stack import Stack
+# The trainer's environment, which reads this file too, has nothing of the stack: imported where it is used.
+if TYPE_CHECKING:
+    from deploy.stack.stack import Stack
 
 # Where things were downloaded to is the developer's business; everything else about the stack is the tests'.
 KEPT = {
@@ -30,20 +32,18 @@ class RunningStack:
     redis_url: str
     state_dir: Path
     environment: dict[str, str]
-    parts: Stack
+    parts: "Stack"
 
 
-def _stack(state: Path) -> Stack:
+def _stack(state: Path) -> "Stack":
     """A stack in `state` that knows nothing of a stack the developer may have running."""
     foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
-    environ = {
-        name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)
-    }
+    environ = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)}
     return Stack(Site.of({**environ, "HEADWATER_STATE": str(state)}), say=print)
 
 
 @pytest.fixture(scope="session")
-def stack_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack_parts(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Stack]":
     """The parts of the test stack, none started yet; all stopped at the end."""
     parts = _stack(tmp_path_factory.mktemp("stack"))
     try:
@@ -53,7 +53,7 @@ def stack_parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def kafka(stack_parts: Stack) -> str:
+def kafka(stack_parts: "Stack") -> str:
     """Bootstrap servers of a real Kafka; `stack` uses the same one, so name topics apart."""
     stack_parts.up(["kafka"])
     return stack_parts.site.kafka_bootstrap_servers
@@ -71,7 +71,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def stack(stack_parts: Stack) -> RunningStack:
+def stack(stack_parts: "Stack") -> RunningStack:
     """The whole stack, every part ready."""
     stack_parts.up()
     site = stack_parts.site

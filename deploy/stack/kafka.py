@@ -108,7 +108,10 @@ def cluster_answers(bootstrap_servers: str, timeout_s: float = 2.0) -> bool:
     from confluent_kafka.admin import AdminClient  # heavy, and `headwater --help` shouldn't wait for it
 
     timeout_ms = int(timeout_s * 1000)
-    configuration = {"bootstrap.servers": bootstrap_servers, "socket.timeout.ms": timeout_ms}
+    configuration: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": bootstrap_servers,
+        "socket.timeout.ms": timeout_ms,
+    }
     admin = AdminClient(configuration, logger=_silent())
     cluster = admin.describe_cluster(request_timeout=timeout_s).result(timeout=timeout_s + 1)
     return cluster.controller is not None and len(cluster.nodes) > 0

@@ -97,7 +97,11 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         """What every process of the stack is configured with, and nothing it would inherit anyway."""
-        settings = {name: value for name, value in self.given.items() if name.startswith("HEADWATER_")}
+        settings = {
+            name: value
+            for name, value in self.given.items()
+            if name.startswith("HEADWATER_") and "PASSWORD" not in name  # inherited, but not written down
+        }
         return {
             **DEFAULTS,
             **settings,
@@ -113,6 +117,7 @@ class Site:
         self.run.mkdir(parents=True, exist_ok=True)
         lines = [f"{name}={value}\n" for name, value in sorted(self.environment().items())]
         draft = self.environment_file.with_suffix(".new")
+        draft.touch(mode=0o600)  # REDIS_URL may hold a password
         draft.write_text("".join(lines))
         draft.replace(self.environment_file)
 

@@ -12,7 +12,7 @@ import psutil
 from tenacity import Retrying, retry_if_not_exception_type, stop_after_delay, wait_exponential
 
 from deploy.stack import processes
-from deploy.stack.kafka import Kafka, cluster_answers
+from deploy.stack.kafka import Kafka
 from deploy.stack.part import Part, Step
 from deploy.stack.prometheus import Prometheus
 from deploy.stack.redis import Redis
@@ -90,7 +90,6 @@ class Stack:
         """
         chosen = self._chosen(only)
         with self._locked():
-            self._check_external(chosen)
             parts = [part for part in chosen if isinstance(part, Part)]
             missing = [part for part in parts if self._process(part) is None]
             for part in missing:
@@ -247,17 +246,6 @@ class Stack:
         known = [part.name for part in self._all]
         if unknown := names.difference(known):
             raise StackError(f"no part {', '.join(sorted(unknown))!r}; there are {', '.join(known)}")
-
-    def _check_external(self, chosen: Sequence[Part | Step]) -> None:
-        """Somebody else's Kafka is asked before anything is started on top of it."""
-        kafka = self.site.external("KAFKA_BOOTSTRAP_SERVERS")
-        if kafka and any("topics" in part.needs for part in chosen):
-            try:
-                answers = cluster_answers(kafka, timeout_s=10.0)
-            except Exception as error:
-                raise StackError(f"no Kafka answers at KAFKA_BOOTSTRAP_SERVERS={kafka}: {error}") from None
-            if not answers:
-                raise StackError(f"Kafka at KAFKA_BOOTSTRAP_SERVERS={kafka} has no controller")
 
     def _process(self, part: Part) -> psutil.Process | None:
         record = processes.load(part.pid_file)

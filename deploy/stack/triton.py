@@ -85,9 +85,7 @@ class Triton(Part):
         """PATH with the triton environment first: the stub runs the first ``python3`` it finds."""
         interpreters = self.site.triton_python.parent
         if not (interpreters / "python3").exists():
-            raise FileNotFoundError(
-                f"no python3 in {interpreters}; `make setup` makes the triton environment"
-            )
+            raise FileNotFoundError(f"no python3 in {interpreters}; `make setup` makes the triton environment")
         return {"PATH": f"{interpreters}{os.pathsep}{os.environ.get('PATH', '')}"}
 
     def probe(self) -> bool:

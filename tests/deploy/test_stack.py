@@ -15,9 +15,7 @@ from deploy.stack.stack import Stack, StackError
 
 def site(state: Path, **settings: str) -> Site:
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("HEADWATER_", "KAFKA_", "REDIS_"))
+        name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "KAFKA_", "REDIS_"))
     }
     return Site.of({**kept, "HEADWATER_STATE": str(state), **settings})
 

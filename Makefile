@@ -1,0 +1,102 @@
+# Everything starts here: `make demo` on a bare machine with Python 3.11, Java 17 and Maven is enough.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+DOWNLOADS := $(or $(HEADWATER_DOWNLOADS),.headwater)
+LOCKS := deploy/requirements
+export PYTHON
+
+# uv of the machine, else one of our own, hash-pinned.
+UV := $(shell command -v uv || echo .venv-uv/bin/uv)
+UV_READY := $(if $(filter .venv-uv/bin/uv,$(UV)),.venv-uv/bin/uv)
+
+.PHONY: help setup up down demo test lint bench evaluate lock clean distclean prerequisites
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: prerequisites .venv/installed .venv-trainer/installed .venv-triton/installed $(DOWNLOADS)/tritonserver/unpacked $(DOWNLOADS)/kafka/libs/copied ## Install everything the rest needs; quick when done
+
+up: setup ## Start the local stack, or what of it is missing
+	@.venv/bin/headwater up
+
+down: .venv/installed ## Stop the local stack
+	@.venv/bin/headwater down
+
+demo: setup ## From a year of real purchases to a changed recommendation, start to end
+	@.venv/bin/python -m deploy.demo
+
+test: setup ## All tests, on the real stack
+	.venv/bin/python -m pytest -m "not trainer" --ignore=tests/trainer
+	.venv-trainer/bin/python -m pytest -m trainer tests/trainer
+
+lint: .venv/installed ## ruff and strict mypy
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+bench: setup ## Measure; BENCH="latency", "freshness" or "ingest" for one
+	@.venv/bin/headwater bench $(BENCH)
+
+evaluate: setup ## Rank by the evaluation protocol
+	@.venv/bin/headwater evaluate
+
+lock: $(UV_READY) ## Resolve the requirement files anew (UPGRADE=--upgrade takes newer versions)
+	$(COMPILE) pyproject.toml --extra main --group dev -o $(LOCKS)/main.txt
+	$(COMPILE) pyproject.toml --extra trainer --group trainer-dev -c $(LOCKS)/trainer-constraints.txt -o $(LOCKS)/trainer.txt
+	$(COMPILE) pyproject.toml --extra triton -o $(LOCKS)/triton.txt
+	$(COMPILE) --no-deps $(LOCKS)/tritonserver.in -o $(LOCKS)/tritonserver.txt
+	$(COMPILE) --no-deps $(LOCKS)/bootstrap.in -o $(LOCKS)/bootstrap.txt
+
+COMPILE = $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
+
+clean: down ## Stop the stack and forget all it knows; downloads and environments stay
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	cd .headwater && rm -rf kafka/data kafka/server.properties redis triton offline bundles checkpoints feast logs run prometheus
+
+distclean: clean ## Also remove downloads and environments
+	rm -rf .headwater .venv .venv-trainer .venv-triton .venv-uv
+
+prerequisites:
+	@deploy/prerequisites.sh
+
+.venv-uv/bin/uv: $(LOCKS)/bootstrap.txt | prerequisites
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+# Each environment: exactly what its lock says, then the project itself, editable.
+.venv/synced: $(LOCKS)/main.txt
+.venv-trainer/synced: $(LOCKS)/trainer.txt
+.venv-triton/synced: $(LOCKS)/triton.txt
+.venv/synced .venv-trainer/synced .venv-triton/synced: | prerequisites $(UV_READY)
+	@echo "headwater: making $(@D)"
+	test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+.venv/installed .venv-trainer/installed .venv-triton/installed: %/installed: %/synced pyproject.toml
+	$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --editable .
+	@touch $@
+
+# The wheel holds a whole Triton; unpacked beside the environments, since it wants none of its dependencies.
+$(DOWNLOADS)/tritonserver/unpacked: $(LOCKS)/tritonserver.txt .venv/installed
+	@echo "headwater: unpacking Triton"
+	rm -rf $(@D).new
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes --target $(@D).new -r $<
+	.venv/bin/python -c 'import sys, pathlib; from deploy.stack.triton import place_stub; place_stub(pathlib.Path(sys.argv[1]))' $(@D).new
+	rm -rf $(@D) && mv $(@D).new $(@D)
+	@touch $@
+
+# Maven checks what it fetches against the repository's checksums (-C: and fails on a wrong one).
+$(DOWNLOADS)/kafka/libs/copied: deploy/kafka/pom.xml | prerequisites
+	@echo "headwater: fetching Kafka"
+	rm -rf $(@D).new
+	mvn -B -q -C -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D)).new
+	rm -rf $(@D) && mv $(@D).new $(@D)
+	@touch $@

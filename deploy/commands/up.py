@@ -1,0 +1,29 @@
+"""Start the local stack, or what of it is missing."""
+
+import os
+
+import click
+from rich.console import Console
+
+from deploy.stack.site import Site
+from deploy.stack.stack import Stack, StackError
+
+
+@click.command("up")
+@click.option("--only", default="", metavar="PARTS", help="Comma-separated parts, with all they need.")
+def command(only: str) -> None:
+    """Start the parts in order and wait until each is ready.
+
+    KAFKA_BOOTSTRAP_SERVERS and REDIS_URL in the environment point the stack at services that run already.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    site = Site.of(os.environ)
+    stack = Stack(site, say=lambda sentence: console.print(sentence, markup=False))
+    try:
+        started = stack.up([name for name in only.split(",") if name])
+    except StackError as error:
+        raise click.ClickException(str(error)) from None
+    if started:
+        console.print(f"up: {', '.join(started)}; configuration in {site.environment_file}", markup=False)
+    else:
+        console.print("nothing to start", markup=False)
