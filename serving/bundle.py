@@ -160,9 +160,7 @@ def write_manifest(
         _check_name(directory, name)
     missing = REQUIRED_FILES - set(names)
     if missing:
-        raise BundleError(
-            f"bundle {directory}: {', '.join(sorted(missing))} missing, write it before the manifest"
-        )
+        raise BundleError(f"bundle {directory}: {', '.join(sorted(missing))} missing, write it before the manifest")
     files = {}
     for name in names:
         _sync(directory / name)
@@ -194,9 +192,7 @@ def publish(staging: Path, bundles: Path) -> Bundle:
     manifest, _ = _read_manifest(staging)
     target = bundles / directory_name(manifest.version)
     if target.exists():
-        raise BundleError(
-            f"bundle {target}: version {manifest.version} is already published; take the next number"
-        )
+        raise BundleError(f"bundle {target}: version {manifest.version} is already published; take the next number")
     open_bundle(staging)
     bundles.mkdir(parents=True, exist_ok=True)
     staging.rename(target)
@@ -213,9 +209,7 @@ def open_bundle(path: Path | str, *, manifest_sha256: str | None = None) -> Bund
     path = Path(path)
     manifest, digest = _read_manifest(path)
     if manifest_sha256 is not None and digest != manifest_sha256:
-        raise BundleError(
-            f"bundle {path}: {MANIFEST} has sha256 {digest}, the announcement says {manifest_sha256}"
-        )
+        raise BundleError(f"bundle {path}: {MANIFEST} has sha256 {digest}, the announcement says {manifest_sha256}")
     _check_manifest(path, manifest)
     unexpected = _listing(path) - set(manifest.files) - {MANIFEST}
     if unexpected:
@@ -237,9 +231,7 @@ def _read_manifest(path: Path) -> tuple[Manifest, str]:
     try:
         schema = msgspec.json.decode(raw, type=dict[str, Any]).get("schema")
         if schema != SCHEMA:
-            raise BundleError(
-                f"bundle {path}: {MANIFEST} has schema {schema!r}; this program reads schema {SCHEMA}"
-            )
+            raise BundleError(f"bundle {path}: {MANIFEST} has schema {schema!r}; this program reads schema {SCHEMA}")
         manifest = msgspec.json.decode(raw, type=Manifest)
     except msgspec.MsgspecError as error:
         raise BundleError(f"bundle {path}: {MANIFEST} is not a manifest: {error}") from error
@@ -279,9 +271,7 @@ def _check_file(path: Path, entry: FileEntry) -> None:
         )
     digest = sha256_of(path)
     if digest != entry.sha256:
-        raise BundleError(
-            f"bundle {path.parent}: {path.name} has sha256 {digest}, the manifest says {entry.sha256}"
-        )
+        raise BundleError(f"bundle {path.parent}: {path.name} has sha256 {digest}, the manifest says {entry.sha256}")
 
 
 def _check_shapes(bundle: Bundle) -> None:
@@ -289,9 +279,7 @@ def _check_shapes(bundle: Bundle) -> None:
         embeddings = bundle.item_embeddings()
         items = bundle.items()
     except (ValueError, msgspec.MsgspecError) as error:
-        raise BundleError(
-            f"bundle {bundle.path}: {ITEM_EMBEDDINGS} or {ITEMS} cannot be decoded: {error}"
-        ) from error
+        raise BundleError(f"bundle {bundle.path}: {ITEM_EMBEDDINGS} or {ITEMS} cannot be decoded: {error}") from error
     if embeddings.dtype != np.float32 or embeddings.ndim != 2:
         raise BundleError(
             f"bundle {bundle.path}: {ITEM_EMBEDDINGS} is {embeddings.dtype}{embeddings.shape}, "

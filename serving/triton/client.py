@@ -85,9 +85,7 @@ class TritonClient:
             np.zeros((2, widths.continuous), np.float32),
         )
         if rows.shape != (1, 1) or rows[0, 0] < 0 or not np.isfinite(scores).all():
-            raise TritonError(
-                f"Triton {self.url}: {RETRIEVER} {version} answers a probe with {rows} and {scores}"
-            )
+            raise TritonError(f"Triton {self.url}: {RETRIEVER} {version} answers a probe with {rows} and {scores}")
         if score.shape != (2,) or not np.isfinite(score).all():
             raise TritonError(f"Triton {self.url}: {RANKER} {version} answers a probe with {score}")
 

@@ -22,13 +22,9 @@ class Ranker:
     def __init__(self, bundle: Bundle) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.model = onnxruntime.InferenceSession(
-            str(bundle.file(RANKER)), options, providers=["CPUExecutionProvider"]
-        )
+        self.model = onnxruntime.InferenceSession(str(bundle.file(RANKER)), options, providers=["CPUExecutionProvider"])
 
-    def __call__(
-        self, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def __call__(self, categorical: NDArray[np.int32], continuous: NDArray[np.float32]) -> NDArray[np.float32]:
         """Score of each row, float32[n], higher is better.
 
         categorical: int32[n, C], continuous: float32[n, F]. Raises ValueError on negative ids or on values
@@ -50,9 +46,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the bundle that the file `bundle` of this version directory names."""
         if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(
-                f"numpy {np.__version__}: Triton's stub reads zeros under numpy 2; install numpy<2"
-            )
+            raise RuntimeError(f"numpy {np.__version__}: Triton's stub reads zeros under numpy 2; install numpy<2")
         version = Path(args["model_repository"]) / args["model_version"]
         self.ranker = Ranker(open_bundle((version / "bundle").read_text().strip()))
 

@@ -35,8 +35,7 @@ def configuration(model: str, instances: int) -> str:
 
     def tensors(kind: str, rows: list[tuple[str, str, str]]) -> str:
         entries = ",\n".join(
-            f'  {{ name: "{name}" data_type: {data_type} dims: [ {dims} ] }}'
-            for name, data_type, dims in rows
+            f'  {{ name: "{name}" data_type: {data_type} dims: [ {dims} ] }}' for name, data_type, dims in rows
         )
         return f"{kind} [\n{entries}\n]\n"
 

@@ -65,9 +65,7 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         """Open the bundle that the file `bundle` of this version directory names."""
         if int(np.__version__.split(".")[0]) >= 2:
-            raise RuntimeError(
-                f"numpy {np.__version__}: Triton's stub reads zeros under numpy 2; install numpy<2"
-            )
+            raise RuntimeError(f"numpy {np.__version__}: Triton's stub reads zeros under numpy 2; install numpy<2")
         version = Path(args["model_repository"]) / args["model_version"]
         self.retriever = Retriever(open_bundle((version / "bundle").read_text().strip()))
 

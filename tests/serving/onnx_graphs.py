@@ -30,9 +30,7 @@ def message(field: int, content: bytes | str) -> bytes:
 
 
 def node(operator: str, inputs: list[str], output: str, attribute: bytes = b"") -> bytes:
-    return (
-        b"".join(message(1, name) for name in inputs) + message(2, output) + message(4, operator) + attribute
-    )
+    return b"".join(message(1, name) for name in inputs) + message(2, output) + message(4, operator) + attribute
 
 
 def value(name: str, kind: int, dimensions: list[str | int]) -> bytes:

@@ -82,9 +82,7 @@ def test_wrong_input_is_an_error_not_an_answer(
     with pytest.raises(TritonError, match=message):
         client.retrieve(1, categorical, continuous, k)
     with pytest.raises(TritonError):
-        client.rank(
-            1, np.full((1, WIDTHS.categorical), -1, np.int32), np.zeros((1, WIDTHS.continuous), np.float32)
-        )
+        client.rank(1, np.full((1, WIDTHS.categorical), -1, np.int32), np.zeros((1, WIDTHS.continuous), np.float32))
 
 
 def test_versions_come_and_go_without_a_failed_request(

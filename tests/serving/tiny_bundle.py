@@ -33,9 +33,7 @@ class Linear:
         self.continuous = weights(widths.continuous)
 
     def embed(self, categorical: NDArray[np.int32], continuous: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(
-            categorical @ self.query_categorical + continuous @ self.query_continuous, np.float32
-        )
+        return np.asarray(categorical @ self.query_categorical + continuous @ self.query_continuous, np.float32)
 
     def score(self, categorical: NDArray[np.int32], continuous: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(categorical @ self.categorical + continuous @ self.continuous, np.float32)
@@ -56,9 +54,7 @@ def write_bundle(
     (staging / bundles.QUERY_TOWER).write_bytes(
         linear(linear_models.query_categorical, linear_models.query_continuous, "embedding")
     )
-    (staging / bundles.RANKER).write_bytes(
-        linear(linear_models.categorical, linear_models.continuous, "score")
-    )
+    (staging / bundles.RANKER).write_bytes(linear(linear_models.categorical, linear_models.continuous, "score"))
     embeddings = np.random.default_rng(version).normal(size=(len(items), DIMENSIONS)).astype(np.float32)
     np.save(staging / bundles.ITEM_EMBEDDINGS, embeddings)
     (staging / bundles.ITEMS).write_bytes(msgspec.json.encode(items))

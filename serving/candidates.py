@@ -1,0 +1,67 @@
+"""Candidates: what each source proposes for a customer, merged into one list that the ranker scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntFlag
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+class Source(IntFlag):
+    """Who proposed an item; a mask, because several may."""
+
+    TWO_TOWER = 1
+    HISTORY = 2
+    TRENDING = 4
+
+
+class Limits(NamedTuple):
+    """How many items each source may propose, and how many are scored in all."""
+
+    two_tower: int = 200
+    history: int = 400
+    trending: int = 100
+    total: int = 500
+
+    def of(self, source: Source) -> int:
+        """The source's own limit."""
+        limits = {Source.TWO_TOWER: self.two_tower, Source.HISTORY: self.history, Source.TRENDING: self.trending}
+        return limits[source]
+
+
+LIMITS = Limits()
+
+
+class Candidates(NamedTuple):
+    """Distinct catalogue rows, int64[c], ascending, and the mask of the sources that proposed each, uint8[c]."""
+
+    rows: Rows
+    sources: NDArray[np.uint8]
+
+
+def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidates:
+    """Merge the sources' lists, each best first and without repetition, into at most `limits.total` candidates.
+
+    Beyond the total every source gives way in proportion: an item counts with its best place, each place taken
+    relative to its source's limit; ties go to the smaller catalogue row.
+    """
+    parts = [(source, rows[: limits.of(source)]) for source, rows in proposals.items()]
+    rows = np.concatenate([part for _, part in parts]) if parts else np.zeros(0, np.int64)
+    place = np.concatenate([np.arange(len(part)) / limits.of(source) for source, part in parts] or [np.zeros(0)])
+    mask = np.repeat(
+        np.array([source for source, _ in parts], np.uint8), np.array([len(part) for _, part in parts], np.int64)
+    )
+    distinct, at = np.unique(rows, return_inverse=True)
+    sources = np.zeros(len(distinct), np.uint8)
+    np.bitwise_or.at(sources, at, mask)
+    if len(distinct) <= limits.total:
+        return Candidates(distinct, sources)
+    best = np.full(len(distinct), np.inf)
+    np.minimum.at(best, at, place)
+    chosen = np.sort(np.lexsort((distinct, best))[: limits.total])
+    return Candidates(distinct[chosen], sources[chosen])
