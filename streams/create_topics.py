@@ -72,8 +72,8 @@ def _was_made(result: Callable[[], None]) -> bool:
 def _check_partitions(topic: Topic, found: int) -> None:
     if found != topic.partitions:
         raise TopicMismatchError(
-            f"topic {topic.name!r} has {found} partitions, {topic.partitions} are needed. Changing it would "
-            f"move keys away from their state: delete it (kafka-topics --delete --topic {topic.name}) and run "
+            f"topic {topic.name!r} has {found} partitions, {topic.partitions} are needed. A change would "
+            f"part keys from their state: delete it (kafka-topics --delete --topic {topic.name}), run "
             f"this again, or choose other names with HEADWATER_TOPIC_PREFIX"
         )
 
