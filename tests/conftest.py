@@ -37,6 +37,9 @@ class RunningStack:
 
 def _stack(state: Path) -> "Stack":
     """A stack in `state` that knows nothing of a stack the developer may have running."""
+    from deploy.stack.site import Site
+    from deploy.stack.stack import Stack
+
     foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
     environ = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)}
     return Stack(Site.of({**environ, "HEADWATER_STATE": str(state)}), say=print)
