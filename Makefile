@@ -66,8 +66,8 @@ prerequisites:
 	@deploy/prerequisites.sh
 
 .venv-uv/bin/uv: $(LOCKS)/bootstrap.txt | prerequisites
-	$(PYTHON) -m venv .venv-uv
-	.venv-uv/bin/python -m pip install --quiet --require-hashes -r $<
+	@$(PYTHON) -m venv .venv-uv
+	@.venv-uv/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
 # Each environment: exactly what its lock says, then the project itself, editable.
@@ -76,27 +76,27 @@ prerequisites:
 .venv-triton/synced: $(LOCKS)/triton.txt
 .venv/synced .venv-trainer/synced .venv-triton/synced: | prerequisites $(UV_READY)
 	@echo "headwater: making $(@D)"
-	test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
-	$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@test -x $(@D)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	@touch $@
 
 .venv/installed .venv-trainer/installed .venv-triton/installed: %/installed: %/synced pyproject.toml
-	$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --editable .
+	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --editable .
 	@touch $@
 
 # The wheel holds a whole Triton; unpacked beside the environments, since it wants none of its dependencies.
 $(DOWNLOADS)/tritonserver/unpacked: $(LOCKS)/tritonserver.txt .venv/installed
 	@echo "headwater: unpacking Triton"
-	rm -rf $(@D).new
-	$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes --target $(@D).new -r $<
-	.venv/bin/python -c 'import sys, pathlib; from deploy.stack.triton import place_stub; place_stub(pathlib.Path(sys.argv[1]))' $(@D).new
-	rm -rf $(@D) && mv $(@D).new $(@D)
+	@rm -rf $(@D).new
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes --target $(@D).new -r $<
+	@.venv/bin/python -c 'import sys, pathlib; from deploy.stack.triton import place_stub; place_stub(pathlib.Path(sys.argv[1]))' $(@D).new
+	@rm -rf $(@D) && mv $(@D).new $(@D)
 	@touch $@
 
 # Maven checks what it fetches against the repository's checksums (-C: and fails on a wrong one).
 $(DOWNLOADS)/kafka/libs/copied: deploy/kafka/pom.xml | prerequisites
 	@echo "headwater: fetching Kafka"
-	rm -rf $(@D).new
-	mvn -B -q -C -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D)).new
-	rm -rf $(@D) && mv $(@D).new $(@D)
+	@rm -rf $(@D).new
+	@mvn -B -q -C -f $< dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(abspath $(@D)).new
+	@rm -rf $(@D) && mv $(@D).new $(@D)
 	@touch $@

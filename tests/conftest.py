@@ -48,11 +48,10 @@ def _stack(state: Path) -> "Stack":
 @pytest.fixture(scope="session")
 def stack_parts(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Stack]":
     """The parts of the test stack, none started yet; all stopped at the end."""
-    parts = _stack(tmp_path_factory.mktemp("stack"))
-    try:
+    from deploy.stack.guard import guarded
+
+    with guarded(_stack(tmp_path_factory.mktemp("stack"))) as parts:
         yield parts
-    finally:
-        parts.down()
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +64,11 @@ def kafka(stack_parts: "Stack") -> str:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis for tests that may empty it; `stack` has another."""
-    parts = _stack(tmp_path_factory.mktemp("redis"))
-    try:
+    from deploy.stack.guard import guarded
+
+    with guarded(_stack(tmp_path_factory.mktemp("redis"))) as parts:
         parts.up(["redis"])
         yield parts.site.redis_url
-    finally:
-        parts.down()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -103,6 +105,22 @@ def test_redis_of_somebody_else_is_used_and_left_alone(tmp_path: Path, redis_url
     stack.down()
     with redis.Redis.from_url(redis_url) as client:
         assert client.ping()
+
+
+@pytest.mark.stack
+def test_nothing_outlives_a_process_that_was_killed(tmp_path: Path) -> None:
+    program = (
+        "import os, time; from deploy.stack.guard import guarded; from deploy.stack.site import Site;"
+        "from deploy.stack.stack import Stack\n"
+        "with guarded(Stack(Site.of(os.environ))) as stack:\n"
+        "    stack.up(['redis']); print(stack.status()[1].pid, flush=True); time.sleep(600)"
+    )
+    environment = {**site(tmp_path).given, "HEADWATER_STATE": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        server = psutil.Process(int(started.stdout.readline()))
+        started.kill()
+    server.wait(timeout=60)
 
 
 def test_own_addresses_in_the_environment_are_not_somebody_else_s(tmp_path: Path) -> None:
