@@ -5,7 +5,6 @@ Triton reports a model ready whose Python stub was killed, so health here is a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,14 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException
 
 from serving.bundle import Bundle
+from serving.scorer import ScorerError, Widths
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 
 LOAD_TIMEOUT_S = 60.0
 
 
-class TritonError(RuntimeError):
+class TritonError(ScorerError):
     """Triton did not answer, or refused; the message carries its words."""
-
-
-@dataclass(frozen=True)
-class Widths:
-    """Number of categorical and continuous columns of the customer's inputs and of all inputs."""
-
-    query_categorical: int
-    query_continuous: int
-    categorical: int
-    continuous: int
 
 
 class TritonClient:

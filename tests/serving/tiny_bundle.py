@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from serving import bundle as bundles
 from serving.bundle import Bundle, DataWindow, Faiss, publish, write_manifest
-from serving.triton.client import Widths
+from serving.scorer import Widths
 from tests.serving.onnx_graphs import linear
 
 WIDTHS = Widths(query_categorical=2, query_continuous=3, categorical=4, continuous=6)

@@ -1,0 +1,145 @@
+"""What the online store knows of the customers of a batch, by one read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.affinity import Histories
+from feature_repo.customer_state import RECENT
+from feature_repo.online_store import POSITION, OnlineStore
+from feature_repo.purchases import PURCHASE
+from feature_repo.ragged import Int64, lengths_to_offsets, select
+from feature_repo.rows import Rows, Selection
+from feature_repo.shop import Shop
+from feature_repo.views import CUSTOMER_PROFILE, CUSTOMER_PURCHASES, ViewLayout, customer_profile, customer_purchases
+
+
+@dataclass(frozen=True)
+class Customers:
+    """Rows of `n` customers as columns.
+
+    Attributes
+    ----------
+    ids
+        Their ids.
+    present, complete
+        bool[n]: is anything known of the customer? is there a row of purchases and interactions?
+    features
+        Columns of the view `customer_purchases` that `materialise.customer_columns` takes.
+    profile
+        The shop's customer attributes, n strings each.
+    histories
+        Purchase lines and recent interactions.
+    position
+        int64[n]: offset of the newest interaction in the row; -1 after a backfill, -2 where there is none.
+    """
+
+    ids: Sequence[str]
+    present: NDArray[np.bool_]
+    complete: NDArray[np.bool_]
+    features: Mapping[str, NDArray[Any]]
+    profile: Mapping[str, Sequence[str]]
+    histories: Histories
+    position: Int64
+
+    @property
+    def last_event_at(self) -> Int64:
+        """int64[n]: time of the newest interaction in the row, microseconds since the epoch; 0 where there is none."""
+        h = self.histories
+        latest = np.zeros(len(self.ids), np.int64)
+        for records, offsets in ((h.lines, h.offsets), (h.recent, h.recent_offsets)):
+            has = np.diff(offsets) > 0
+            latest[has] = np.maximum(latest[has], records["time"][offsets[1:][has] - 1])
+        return latest
+
+    def take(self, chosen: Int64) -> Customers:
+        """The chosen customers, in that order."""
+        if len(chosen) == len(self.ids) and bool((chosen == np.arange(len(chosen))).all()):
+            return self
+        h = self.histories
+        lines, offsets = select(h.offsets, chosen)
+        recent, recent_offsets = select(h.recent_offsets, chosen)
+        return Customers(
+            ids=[self.ids[place] for place in chosen],
+            present=self.present[chosen],
+            complete=self.complete[chosen],
+            features={name: values[chosen] for name, values in self.features.items()},
+            profile={name: [values[place] for place in chosen] for name, values in self.profile.items()},
+            histories=Histories(h.lines[lines], offsets, h.recent[recent], recent_offsets),
+            position=self.position[chosen],
+        )
+
+
+class CustomerReader:
+    """Reads customers' rows from the online store."""
+
+    def __init__(self, store: OnlineStore, shop: Shop) -> None:
+        self._store = store
+        self._shop = shop
+        self._purchases = customer_purchases(shop)
+        views: list[ViewLayout] = [self._purchases]
+        if shop.customer_attributes:
+            views.append(customer_profile(shop))
+        self._selection = Selection.of(*views, extra=(POSITION,))
+
+    def read(self, ids: Sequence[str]) -> Customers:
+        """One round trip for all ids; raises redis.RedisError where the store cannot be reached."""
+        return self.columns(ids, self._store.read_rows(self._selection, ids))
+
+    def columns(self, ids: Sequence[str], rows: Rows) -> Customers:
+        """The rows as columns."""
+        features: dict[str, NDArray[Any]] = {}
+        for name in self._purchases.names:
+            if name in ("history", "recent"):
+                continue
+            if name.startswith(("most_purchased_", "last_purchased_")):
+                features[name] = _objects(rows.strings(CUSTOMER_PURCHASES, name))
+            else:
+                features[name] = rows.int64(CUSTOMER_PURCHASES, name)
+        lines, offsets = _unpack(rows.blobs(CUSTOMER_PURCHASES, "history"), PURCHASE)
+        recent, recent_offsets = _unpack(rows.blobs(CUSTOMER_PURCHASES, "recent"), RECENT)
+        return Customers(
+            ids=ids,
+            present=rows.present,
+            complete=rows.event_times(CUSTOMER_PURCHASES) >= 0,
+            features=features,
+            profile={name: rows.strings(CUSTOMER_PROFILE, name) for name in self._shop.customer_attributes},
+            histories=Histories(lines, offsets, recent, recent_offsets),
+            position=rows.versions(POSITION),
+        )
+
+
+def nobody(ids: Sequence[str], shop: Shop) -> Customers:
+    """The columns of customers of whom nothing can be known: the store is out of reach."""
+    n = len(ids)
+    names = customer_purchases(shop).names
+    zeros, none = np.zeros(n, np.int64), np.zeros(n + 1, np.int64)
+    return Customers(
+        ids=ids,
+        present=np.zeros(n, np.bool_),
+        complete=np.zeros(n, np.bool_),
+        features={
+            name: _objects([""] * n) if "_purchased_" in name else zeros
+            for name in names
+            if name not in ("history", "recent")
+        },
+        profile={name: [""] * n for name in shop.customer_attributes},
+        histories=Histories(np.zeros(0, PURCHASE), none, np.zeros(0, RECENT), none),
+        position=np.full(n, -2, np.int64),
+    )
+
+
+def _unpack(blobs: Sequence[bytes], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Int64]:
+    lengths = np.array([len(blob) for blob in blobs], np.int64) // dtype.itemsize
+    return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
+
+
+def _objects(values: Sequence[str]) -> NDArray[np.object_]:
+    out = np.empty(len(values), dtype=object)
+    out[:] = values
+    return out

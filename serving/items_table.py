@@ -1,0 +1,198 @@
+"""All items in process: catalogue, purchase state, trending list, and what the stream's clock says.
+
+Fed with records of `items` and `features-items`; no I/O here. Item state comes as absolute parts, one a source
+(a partition of the interactions, or the backfill): a newer part replaces the older of its source, the parts of all
+sources are summed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.catalogue import Catalogue, CatalogueItem
+from feature_repo.encoder import Encoder
+from feature_repo.items_state import ITEM_STATE, NO_DAY, ItemStates, empty_items, total
+from feature_repo.materialise import item_columns
+from feature_repo.purchases import DAY
+from feature_repo.ragged import lengths_to_offsets
+from feature_repo.shop import Shop
+from serving.candidates import Rows
+from serving.item_matrix import Columns, ItemMatrix
+from serving.trending import Trending, trending
+
+
+class FeatureRecord(NamedTuple):
+    """A record of `features-items`: source and item of its key, ITEM_STATE bytes or None for a tombstone."""
+
+    source: str
+    item_id: str
+    state: bytes | None
+
+
+class ItemsTable:
+    """Items by catalogue row. One thread writes; any number read beside it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        self.catalogue = Catalogue(shop.item_attributes)
+        self._totals: ItemStates = empty_items(0)
+        self._parts: dict[str, _Parts] = {}
+        self._matrices: WeakSet[ItemMatrix] = WeakSet()
+        self._trending: dict[int, Trending] = {}
+        self._stale = False
+        self._newest_day = NO_DAY
+        self._newest_at = 0
+        self.lock = threading.RLock()
+
+    @property
+    def newest_event_at(self) -> int:
+        """The stream's clock: newest event time that the item changelog told, microseconds; 0 before the first."""
+        return max(self._newest_at, self._newest_day * DAY if self._newest_day != NO_DAY else 0)
+
+    @property
+    def states(self) -> ItemStates:
+        """ITEM_STATE[n] by catalogue row, summed over sources."""
+        return self._totals[: len(self.catalogue)]
+
+    def matrix(self, encoder: Encoder) -> ItemMatrix:
+        """A matrix of all items for `encoder`, kept fresh as long as someone holds it."""
+
+        def columns_of(day: int, rows: Rows | None) -> Columns:
+            with self.lock:
+                chosen = np.arange(len(self.catalogue), dtype=np.int64) if rows is None else rows
+                return item_columns(self.shop, self.states[chosen], self.catalogue, day * DAY, chosen)
+
+        matrix = ItemMatrix(encoder, columns_of, self.lock)
+        with self.lock:
+            self._matrices.add(matrix)
+        return matrix
+
+    def ensure(self, item_ids: Iterable[str]) -> Rows:
+        """Catalogue rows of the ids, int64[n]; ids not seen yet become items without name or attributes."""
+        with self.lock:
+            before = len(self.catalogue)
+            rows = self.catalogue.ensure(item_ids)
+            self._grow()
+            self._changed(np.arange(before, len(self.catalogue), dtype=np.int64))
+        return rows
+
+    def apply_catalogue(self, changes: Mapping[str, CatalogueItem | None]) -> None:
+        """Upsert items; None withdraws one: it keeps its row and is not recommended any more."""
+        with self.lock:
+            rows = self.catalogue.upsert(item for item in changes.values() if item is not None)
+            for item_id, item in changes.items():
+                if item is None:
+                    self.catalogue.withdraw(item_id)
+            self._grow()
+            self._changed(np.unique(rows))
+
+    def apply_features(self, records: Iterable[FeatureRecord], newest_event_at: int = 0) -> None:
+        """Replace parts of item states and sum the touched items anew.
+
+        Of several records for one source and item the last counts. `newest_event_at` (microseconds, 0: not told)
+        moves the stream's clock; it never goes back.
+        """
+        latest = {(record.source, record.item_id): record.state for record in records}
+        by_source: dict[str, list[tuple[str, bytes]]] = {}
+        for (source, item_id), state in latest.items():
+            by_source.setdefault(source, []).append((item_id, state or _NOTHING))
+        with self.lock:
+            self._newest_at = max(self._newest_at, newest_event_at)
+            touched = [self._replace(source, pairs) for source, pairs in by_source.items()]
+            if touched:
+                rows = np.unique(np.concatenate(touched))
+                self._sum(rows)
+                self._changed(rows)
+
+    def trending(self, day: int) -> Trending:
+        """The trending list of a UTC day number, as of the last `refresh_trending`."""
+        found = self._trending.get(day)
+        if found is None:
+            with self.lock:
+                found = self._trending[day] = trending(self.states.copy(), self.catalogue.keys.copy(), day * DAY)
+                while len(self._trending) > 3:
+                    del self._trending[next(iter(self._trending))]
+        return found
+
+    def refresh_trending(self) -> None:
+        """Order the trending lists anew where items have changed since."""
+        with self.lock:
+            if not self._stale:
+                return
+            self._stale = False
+            days, states, keys = list(self._trending), self.states.copy(), self.catalogue.keys.copy()
+        for day in days:
+            self._trending[day] = trending(states, keys, day * DAY)
+
+    def _replace(self, source: str, pairs: list[tuple[str, bytes]]) -> Rows:
+        rows = self.catalogue.ensure([item_id for item_id, _ in pairs])
+        self._grow()
+        states = np.frombuffer(b"".join([state for _, state in pairs]), dtype=ITEM_STATE)
+        self._parts.setdefault(source, _Parts()).put(rows, states)
+        self._newest_day = max(self._newest_day, int(states["newest_day"].max()))
+        return rows
+
+    def _sum(self, rows: Rows) -> None:
+        """Sum the parts of all sources for distinct catalogue rows."""
+        slots = np.stack([parts.slots_of(rows) for parts in self._parts.values()], axis=1)
+        have = slots >= 0
+        summands = np.zeros(int(have.sum()), ITEM_STATE)
+        place = np.cumsum(have.reshape(-1)).reshape(have.shape) - 1
+        for number, parts in enumerate(self._parts.values()):
+            mine = have[:, number]
+            summands[place[mine, number]] = parts.states[slots[mine, number]]
+        self._totals[rows] = total(summands, lengths_to_offsets(have.sum(axis=1)))
+
+    def _changed(self, rows: Rows) -> None:
+        if len(rows):
+            self._stale = True
+            for matrix in list(self._matrices):
+                matrix.refresh(rows)
+
+    def _grow(self) -> None:
+        n = len(self.catalogue)
+        if n > len(self._totals):
+            grown = empty_items(max(1024, 2 * n))
+            grown[: len(self._totals)] = self._totals
+            self._totals = grown
+
+
+_NOTHING = empty_items(1).tobytes()
+
+
+class _Parts:
+    """One source's parts, dense in the order of first sight, with the slot of each catalogue row."""
+
+    def __init__(self) -> None:
+        self._slot = np.full(0, -1, np.int64)
+        self.states: ItemStates = empty_items(0)
+        self._count = 0
+
+    def slots_of(self, rows: Rows) -> NDArray[np.int64]:
+        """int64[k]: places in `states`, -1 where this source has told nothing of the item."""
+        inside = rows < len(self._slot)
+        slots = np.full(len(rows), -1, np.int64)
+        slots[inside] = self._slot[rows[inside]]
+        return slots
+
+    def put(self, rows: Rows, states: NDArray[Any]) -> None:
+        """Set the parts of distinct catalogue rows."""
+        highest = int(rows.max()) + 1
+        if highest > len(self._slot):
+            grown = np.full(max(1024, 2 * highest), -1, np.int64)
+            grown[: len(self._slot)] = self._slot
+            self._slot = grown
+        new = rows[self._slot[rows] < 0]
+        if self._count + len(new) > len(self.states):
+            more = empty_items(max(1024, 2 * (self._count + len(new))))
+            more[: self._count] = self.states[: self._count]
+            self.states = more
+        self._slot[new] = np.arange(self._count, self._count + len(new))
+        self._count += len(new)
+        self.states[self._slot[rows]] = states

@@ -1,0 +1,278 @@
+"""Recommending: the one implementation, for the Kafka consumer, the gateway, bulk lists and evaluation alike.
+
+Takes a batch of queries, the rows of their customers, one model and the items; asks the model twice (retrieve, rank);
+knows neither Kafka nor Redis nor the wall clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.affinity import ItemAffinities, item_affinities
+from feature_repo.materialise import customer_columns, pair_columns
+from feature_repo.ragged import Int64, lengths_to_offsets
+from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, merge
+from serving.customers import Customers
+from serving.filters import Filter, build
+from serving.item_matrix import Encoded, day_of
+from serving.items_table import ItemsTable
+from serving.ranking import top
+from serving.scorer import Scorer, ScorerError
+from serving.snapshot import Snapshot
+from serving.stopwatch import Stopwatch
+from streams.contracts.requests import FallbackReason
+
+DEEP = 1000
+"""Items asked of the two-tower where filters will take some of them away."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A request as understood; `as_of` in microseconds since the epoch, `deadline` by the recommender's clock."""
+
+    customer_id: str
+    as_of: int
+    n: int = 10
+    exclude_items: Sequence[str] = ()
+    exclude_purchased: bool = False
+    categories: Sequence[str] = ()
+    explain: bool = False
+    deadline: float = math.inf
+
+
+class Scored(NamedTuple):
+    """Inputs of the ranker as they were scored, int32[n, C] and float32[n, F], in the order of the answer."""
+
+    categorical: NDArray[np.int32]
+    continuous: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """An answer: best first.
+
+    Attributes
+    ----------
+    rows, scores, sources
+        int64[n] catalogue rows, float32[n], uint8[n] masks of `candidates.Source`.
+    version
+        The model that ranked it, None for a fallback.
+    reason
+        Why it is a fallback, None where it is not.
+    features
+        What the ranker saw, None for a fallback.
+    explanations
+        Pair columns of each item before encoding, where asked for.
+    """
+
+    rows: Rows
+    scores: NDArray[np.floating[Any]]
+    sources: NDArray[np.uint8]
+    version: int | None = None
+    reason: FallbackReason | None = None
+    features: Scored | None = None
+    explanations: list[dict[str, float]] | None = None
+
+
+@dataclass
+class _Batch:
+    """The personal part of a batch, gathered stage by stage."""
+
+    queries: list[Query]
+    customers: Customers
+    affinities: ItemAffinities
+    filters: list[Filter]
+    model: Snapshot
+    as_of: Int64
+    query: Scored | None = None
+    retrieved: list[Rows] = field(default_factory=list)
+    candidates: list[Candidates] = field(default_factory=list)
+
+
+class Recommender:
+    """Answers batches of queries.
+
+    Parameters
+    ----------
+    items
+        All items in process.
+    scorer
+        Runs the models.
+    clock
+        Seconds on the clock that queries' deadlines are by.
+    """
+
+    def __init__(self, items: ItemsTable, scorer: Scorer, clock: Callable[[], float], limits: Limits = LIMITS) -> None:
+        self._items = items
+        self._scorer = scorer
+        self._clock = clock
+        self._limits = limits
+
+    def recommend(
+        self, queries: Sequence[Query], customers: Customers, model: Snapshot | None, watch: Stopwatch | None = None
+    ) -> list[Recommendation]:
+        """An answer to every query, in order; `customers` holds a row for each, in the same order.
+
+        A query that the model cannot answer gets the trending items, with the reason. `watch` is told the seconds
+        of each stage. Raises FilterError for categories where the shop has none; see `filters.build`.
+        """
+        watch = watch or Stopwatch()
+        with watch.stage("features"):
+            as_of = np.array([query.as_of for query in queries], np.int64)
+            affinities = item_affinities(customers.histories, self._items.catalogue, as_of)
+            filters = [self._filter(query, _of(affinities, place)) for place, query in enumerate(queries)]
+        reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
+        personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
+        answers: dict[int, Recommendation] = {}
+        if model is not None and len(personal):
+            batch = _Batch(
+                queries=[queries[place] for place in personal],
+                customers=customers.take(personal),
+                affinities=affinities,
+                filters=[filters[place] for place in personal],
+                model=model,
+                as_of=as_of[personal],
+            )
+            with suppress(ScorerError):
+                answers = dict(zip(personal.tolist(), self._personal(batch, personal, watch), strict=True))
+        with watch.stage("candidates"):
+            return [
+                answers.get(place) or self._fallback(query, filters[place], reasons[place])
+                for place, query in enumerate(queries)
+            ]
+
+    def _impersonal(
+        self, query: Query, customers: Customers, place: int, model: Snapshot | None
+    ) -> FallbackReason | None:
+        if self._clock() > query.deadline:
+            return FallbackReason.DEADLINE
+        if not customers.complete[place]:
+            known = customers.present[place]
+            return FallbackReason.MISSING_FEATURES if known else FallbackReason.UNKNOWN_CUSTOMER
+        return FallbackReason.MODEL_UNAVAILABLE if model is None else None
+
+    def _filter(self, query: Query, purchased: Rows) -> Filter:
+        return build(
+            self._items.catalogue,
+            self._items.shop.category,
+            query.exclude_items,
+            query.categories,
+            purchased if query.exclude_purchased else None,
+        )
+
+    def _fallback(self, query: Query, filter_: Filter, reason: FallbackReason | None) -> Recommendation:
+        trending = self._items.trending(day_of(query.as_of))
+        rows = filter_.first(trending.order, self._items.catalogue, query.n)
+        if reason is None:
+            late = self._clock() > query.deadline
+            reason = FallbackReason.DEADLINE if late else FallbackReason.MODEL_UNAVAILABLE
+        sources = np.full(len(rows), Source.TRENDING, np.uint8)
+        return Recommendation(rows, trending.weights[rows], sources, reason=reason)
+
+    def _personal(self, batch: _Batch, places: Int64, watch: Stopwatch) -> list[Recommendation]:
+        """Retrieve, merge and rank; raises ScorerError."""
+        with watch.stage("features"):
+            batch.query = self._encode_customers(batch)
+        with watch.stage("retrieve"):
+            batch.retrieved = self._retrieve(batch, batch.query)
+        with watch.stage("candidates"):
+            batch.candidates = [
+                self._candidates(batch, place, _of(batch.affinities, original), original)
+                for place, original in enumerate(places.tolist())
+            ]
+            offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
+            pairs = self._pairs(batch, offsets)
+            inputs = self._inputs(batch, batch.query, pairs, offsets)
+        with watch.stage("score"):
+            scores = self._scorer.rank(batch.model.version, *inputs) if offsets[-1] else np.zeros(0, np.float32)
+            return [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
+
+    def _encode_customers(self, batch: _Batch) -> Scored:
+        c = batch.customers
+        columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, batch.as_of)
+        return Scored(*batch.model.encoder.encode(columns, "customer"))
+
+    def _retrieve(self, batch: _Batch, query: Scored) -> list[Rows]:
+        narrow = any(query.exclude_purchased or query.categories for query in batch.queries)
+        k = DEEP if narrow else self._limits.two_tower
+        rows, _ = self._scorer.retrieve(batch.model.version, query.categorical, query.continuous, k)
+        return [batch.model.item_rows[found[found >= 0]] for found in rows]
+
+    def _candidates(self, batch: _Batch, place: int, history: Rows, original: int) -> Candidates:
+        query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
+        day = day_of(query.as_of)
+        encoded = batch.model.matrix.on(day)
+        a, limits = batch.affinities, self._limits
+        ranked = history[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
+        proposals = {
+            Source.HISTORY: filter_.first(ranked, catalogue, limits.history),
+            Source.TWO_TOWER: filter_.first(batch.retrieved[place], catalogue, limits.two_tower),
+            Source.TRENDING: filter_.first(self._items.trending(day).order, catalogue, limits.trending),
+        }
+        # An item that came a moment ago may not be encoded yet.
+        return merge({source: rows[rows < encoded.size] for source, rows in proposals.items()}, limits)
+
+    def _pairs(self, batch: _Batch, offsets: Int64) -> dict[str, NDArray[Any]]:
+        rows = np.concatenate([c.rows for c in batch.candidates])
+        return pair_columns(
+            self._items.shop, batch.customers.histories, rows, offsets, self._items.catalogue, batch.as_of
+        )
+
+    def _inputs(self, batch: _Batch, query: Scored, pairs: dict[str, NDArray[Any]], offsets: Int64) -> Scored:
+        """The ranker's inputs of all candidates: customer, item and pair columns side by side."""
+        pair = Scored(*batch.model.encoder.encode(pairs, "pair"))
+        categorical: list[NDArray[np.int32]] = []
+        continuous: list[NDArray[np.float32]] = []
+        for place, candidates in enumerate(batch.candidates):
+            encoded: Encoded = batch.model.matrix.on(day_of(batch.queries[place].as_of))
+            count = len(candidates.rows)
+            categorical.append(_beside(query.categorical[place], encoded.categorical[candidates.rows], count))
+            continuous.append(_beside(query.continuous[place], encoded.continuous[candidates.rows], count))
+        return Scored(
+            np.concatenate([np.concatenate(categorical), pair.categorical], axis=1),
+            np.concatenate([np.concatenate(continuous), pair.continuous], axis=1),
+        )
+
+    def _answer(
+        self,
+        batch: _Batch,
+        place: int,
+        scores: NDArray[np.float32],
+        inputs: Scored,
+        pairs: dict[str, NDArray[Any]],
+        offsets: Int64,
+    ) -> Recommendation:
+        query, candidates = batch.queries[place], batch.candidates[place]
+        start = int(offsets[place])
+        own = scores[start : int(offsets[place + 1])]
+        best = top(own, self._items.catalogue.keys[candidates.rows], query.n)
+        chosen = start + best
+        explanations = None
+        if query.explain:
+            explanations = [{name: float(values[row]) for name, values in pairs.items()} for row in chosen.tolist()]
+        return Recommendation(
+            candidates.rows[best],
+            own[best],
+            candidates.sources[best],
+            version=batch.model.version,
+            features=Scored(inputs.categorical[chosen], inputs.continuous[chosen]),
+            explanations=explanations,
+        )
+
+
+def _of(affinities: ItemAffinities, place: int) -> Rows:
+    """Catalogue rows of the items that a customer holds."""
+    rows: Rows = affinities.row[affinities.offsets[place] : affinities.offsets[place + 1]]
+    return rows
+
+
+def _beside(customer: NDArray[Any], items: NDArray[Any], count: int) -> NDArray[Any]:
+    """One customer's columns repeated beside its candidates' item columns."""
+    return np.concatenate([np.broadcast_to(customer, (count, len(customer))), items], axis=1)

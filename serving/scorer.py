@@ -1,0 +1,39 @@
+"""The seam to whatever runs the models: Triton in the service, its operators in process for bulk and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ScorerError(RuntimeError):
+    """The models could not be asked, or refused; the message carries their words."""
+
+
+class Scorer(Protocol):
+    """Retrieval and ranking by one version of the model; raises ScorerError."""
+
+    def retrieve(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `k` nearest items of each customer: bundle rows int64[n, k] (-1: none), scores float32[n, k]."""
+        ...
+
+    def rank(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """The score of each row, float32[n]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Number of categorical and continuous columns of the customer's inputs and of all inputs."""
+
+    query_categorical: int
+    query_continuous: int
+    categorical: int
+    continuous: int
