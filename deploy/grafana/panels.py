@@ -1,0 +1,182 @@
+"""What the dashboard shows: every panel with its PromQL queries, names from `streams.contracts.observability`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Long enough for a rate at a scrape every few seconds, short enough to see a change as it happens.
+WINDOW = "1m"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A PromQL expression and the legend of its series (``{{label}}`` is replaced by Grafana)."""
+
+    expression: str
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture.
+
+    `unit` is Grafana's name of a unit: ``s`` seconds, ``ops`` a second, ``short`` a number.
+    """
+
+    title: str
+    kind: Literal["stat", "timeseries"]
+    unit: str
+    queries: tuple[Query, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels under a heading."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def rate(metric: str, by: str = "") -> str:
+    """A second, over the last minute, summed over everything but the label `by`."""
+    grouping = f" by ({by})" if by else ""
+    return f"sum{grouping} (rate({metric}[{WINDOW}]))"
+
+
+def quantile(q: float, histogram: str, by: str = "") -> str:
+    """The `q`-quantile of a histogram over the last minute."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, sum by ({labels}) (rate({histogram}_bucket[{WINDOW}])))"
+
+
+def halves_and_tails(histogram: str, by: str = "") -> tuple[Query, ...]:
+    """Median and 99th percentile."""
+    suffix = f" {{{{{by}}}}}" if by else ""
+    return (
+        Query(quantile(0.5, histogram, by), f"p50{suffix}"),
+        Query(quantile(0.99, histogram, by), f"p99{suffix}"),
+    )
+
+
+def stat(title: str, unit: str, expression: str, description: str = "") -> Panel:
+    """One number, now."""
+    return Panel(title, "stat", unit, (Query(expression),), description)
+
+
+def graph(title: str, unit: str, *queries: Query, description: str = "") -> Panel:
+    """Numbers over time."""
+    return Panel(title, "timeseries", unit, queries, description)
+
+
+MODEL_AGE = "time() - max by (job) (headwater_model_trained_timestamp_seconds > 0)"
+
+ROWS = (
+    Row(
+        "Now",
+        (
+            stat("Processes ready", "short", "sum(headwater_ready)", "Stream workers, trainer, serving."),
+            stat("Events", "ops", rate("headwater_events_total")),
+            stat("Events waiting", "short", "sum(headwater_ingest_lag)"),
+            stat("Event to features, p50", "s", quantile(0.5, "headwater_event_age_seconds")),
+            stat("Requests", "ops", rate("headwater_requests_total")),
+            stat("Request to reply, p50", "s", quantile(0.5, "headwater_request_seconds")),
+            stat("Request to reply, p99", "s", quantile(0.99, "headwater_request_seconds")),
+            stat("Model version", "short", 'max(headwater_model_version{job="serving"})'),
+        ),
+    ),
+    Row(
+        "Events",
+        (
+            graph("Events", "ops", Query(rate("headwater_events_total", "outcome"), "{{outcome}}")),
+            graph(
+                "Events not yet applied",
+                "short",
+                Query("sum by (partition) (headwater_ingest_lag)", "partition {{partition}}"),
+            ),
+            graph(
+                "Freshness",
+                "s",
+                *halves_and_tails("headwater_event_age_seconds"),
+                description="From an event's arrival in Kafka to its features being written.",
+            ),
+            graph("Applying a batch", "s", *halves_and_tails("headwater_batch_seconds")),
+            graph(
+                "Rows written",
+                "ops",
+                Query(rate("headwater_store_rows_total", "view"), "{{view}}"),
+                Query(rate("headwater_offline_rows_total"), "offline store"),
+            ),
+            graph(
+                "Dead letters",
+                "short",
+                Query("sum by (reason) (headwater_dead_letters_total)", "{{reason}}"),
+                description="Records that could not be used, since the workers started.",
+            ),
+        ),
+    ),
+    Row(
+        "Requests",
+        (
+            graph("Answers", "ops", Query(rate("headwater_requests_total", "status"), "{{status}}")),
+            graph(
+                "Request to reply",
+                "s",
+                *halves_and_tails("headwater_request_seconds"),
+                description="From the request's Kafka timestamp.",
+            ),
+            graph(
+                "Median by stage",
+                "s",
+                Query(quantile(0.5, "headwater_request_stage_seconds", "stage"), "{{stage}}"),
+            ),
+            graph(
+                "99th percentile by stage",
+                "s",
+                Query(quantile(0.99, "headwater_request_stage_seconds", "stage"), "{{stage}}"),
+            ),
+            graph(
+                "Fallbacks",
+                "short",
+                Query("sum by (reason) (headwater_fallbacks_total)", "{{reason}}"),
+                description="Answers without the full model, since serving started.",
+            ),
+            graph(
+                "Requests not yet answered",
+                "short",
+                Query("sum by (partition) (headwater_request_lag)", "partition {{partition}}"),
+            ),
+        ),
+    ),
+    Row(
+        "Models",
+        (
+            graph("Version that is live", "short", Query("max by (job) (headwater_model_version)", "{{job}}")),
+            graph("Age of the live model", "s", Query(MODEL_AGE, "{{job}}")),
+            graph("Training triggers", "short", Query("sum by (reason) (headwater_triggers_total)", "{{reason}}")),
+            graph(
+                "Training runs",
+                "short",
+                Query("sum by (outcome) (headwater_training_runs_total)", "{{outcome}}"),
+            ),
+            graph(
+                "Training, mean by phase",
+                "s",
+                Query(
+                    "sum by (phase) (headwater_training_seconds_sum) "
+                    "/ sum by (phase) (headwater_training_seconds_count)",
+                    "{{phase}}",
+                ),
+            ),
+            graph(
+                "Inferences on Triton",
+                "ops",
+                Query(rate("nv_inference_request_success", "model"), "{{model}}"),
+            ),
+        ),
+    ),
+)
+
+
+def queries() -> list[str]:
+    """Every PromQL expression of the dashboard."""
+    return [query.expression for row in ROWS for panel in row.panels for query in panel.queries]
