@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Programs that no Python package brings. Installs what is missing where that is possible (Debian, as root) and
+# Programs that no Python package brings. Installs what is missing where that is possible (with apt-get, as root) and
 # says so first; elsewhere prints one line for each with the command that installs it, and fails.
 set -euo pipefail
 
@@ -33,7 +33,7 @@ need has_prometheus prometheus "Prometheus"
 need has_kcat kcat "kcat"
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
-if [[ $(id -u) -eq 0 && -f /etc/debian_version ]] && command -v apt-get >/dev/null; then
+if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
   packages=("${missing[@]%%|*}")
   echo "headwater: installing with apt-get: ${packages[*]}"
   apt-get -qq update
