@@ -42,7 +42,8 @@ def _stack(state: Path) -> "Stack":
 
     foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
     environ = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)}
-    return Stack(Site.of({**environ, "HEADWATER_STATE": str(state)}), say=print)
+    settings = {"HEADWATER_STATE": str(state), "HEADWATER_TRAIN_EVERY_INTERACTIONS": "2000"}
+    return Stack(Site.of({**environ, **settings}), say=print)
 
 
 @pytest.fixture(scope="session")
