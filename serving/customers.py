@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Customers:
     histories: Histories
     position: Int64
 
-    @property
+    @cached_property
     def last_event_at(self) -> Int64:
         """int64[n]: time of the newest interaction in the row, microseconds since the epoch; 0 where there is none."""
         h = self.histories

@@ -24,7 +24,7 @@ from feature_repo.ragged import lengths_to_offsets
 from feature_repo.shop import Shop
 from serving.candidates import Rows
 from serving.item_matrix import Columns, ItemMatrix
-from serving.trending import Trending, trending
+from serving.trending import Trending, refreshed, trending
 
 
 class FeatureRecord(NamedTuple):
@@ -45,7 +45,7 @@ class ItemsTable:
         self._parts: dict[str, _Parts] = {}
         self._matrices: WeakSet[ItemMatrix] = WeakSet()
         self._trending: dict[int, Trending] = {}
-        self._stale = False
+        self._stale: list[Rows] = []
         self._newest_day = NO_DAY
         self._newest_at = 0
         self.lock = threading.RLock()
@@ -115,7 +115,7 @@ class ItemsTable:
         found = self._trending.get(day)
         if found is None:
             with self.lock:
-                found = self._trending[day] = trending(self.states.copy(), self.catalogue.keys.copy(), day * DAY)
+                found = self._trending[day] = trending(self.states, self.catalogue.keys, day * DAY)
                 while len(self._trending) > 3:
                     del self._trending[next(iter(self._trending))]
         return found
@@ -125,10 +125,10 @@ class ItemsTable:
         with self.lock:
             if not self._stale:
                 return
-            self._stale = False
-            days, states, keys = list(self._trending), self.states.copy(), self.catalogue.keys.copy()
-        for day in days:
-            self._trending[day] = trending(states, keys, day * DAY)
+            changed, self._stale = np.unique(np.concatenate(self._stale)), []
+            states, keys = self.states, self.catalogue.keys
+            for day, before in list(self._trending.items()):
+                self._trending[day] = refreshed(before, states, keys, day * DAY, changed)
 
     def _replace(self, source: str, pairs: list[tuple[str, bytes]]) -> Rows:
         rows = self.catalogue.ensure([item_id for item_id, _ in pairs])
@@ -151,7 +151,8 @@ class ItemsTable:
 
     def _changed(self, rows: Rows) -> None:
         if len(rows):
-            self._stale = True
+            if self._trending:
+                self._stale.append(rows)
             for matrix in list(self._matrices):
                 matrix.refresh(rows)
 

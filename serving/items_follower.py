@@ -1,0 +1,107 @@
+"""Keeps the items in process in step with the topics `items` and `features-items`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from feature_repo.catalogue import CatalogueItem
+from serving.items_table import FeatureRecord, ItemsTable
+from streams.contracts.codec import decode_item, line_amount
+from streams.contracts.compacted import CompactedTable, Record
+from streams.contracts.observability import logger
+from streams.contracts.rejection import Rejected
+from streams.contracts.topics import Topics
+
+log = logger(__name__)
+
+CHUNK = 20_000
+PAUSE_S = 0.05
+TRENDING_EVERY_S = 2.0
+
+
+def catalogue_changes(records: Iterable[Record], currency_exponent: int) -> dict[str, CatalogueItem | None]:
+    """Items by id as their records tell, None for a tombstone; a record that is no item changes nothing."""
+    changes: dict[str, CatalogueItem | None] = {}
+    for record in records:
+        item_id = record.key.decode(errors="replace")
+        if not record.value:
+            changes[item_id] = None
+            continue
+        try:
+            item = decode_item(record.value, key=record.key)
+        except Rejected as error:
+            log.warning("item ignored", item=item_id, partition=record.partition, offset=record.offset, why=str(error))
+            continue
+        price = line_amount(item.price, 1, currency_exponent)
+        changes[item_id] = CatalogueItem(item_id, item.name, item.available, price, item.attributes)
+    return changes
+
+
+def feature_records(records: Iterable[Record]) -> list[FeatureRecord]:
+    """Parts of item states as their records tell; the key is `<source>:<item id>`."""
+    parts = []
+    for record in records:
+        source, _, item_id = record.key.decode().partition(":")
+        parts.append(FeatureRecord(source, item_id, record.value or None))
+    return parts
+
+
+class ItemsFollower:
+    """Loads both topics, then follows them in a thread of its own until `stop`."""
+
+    def __init__(self, table: ItemsTable, topics: Topics, config: Mapping[str, Any]) -> None:
+        self._table = table
+        self._items = CompactedTable(topics.items.name, config)
+        self._features = CompactedTable(topics.features_items.name, config)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="items", daemon=True)
+
+    def load(self) -> None:
+        """Read both topics up to the end offsets seen at the start; raises TimeoutError where Kafka stalls."""
+        for chunk in _chunks(self._items.load()):
+            self._table.apply_catalogue(catalogue_changes(chunk, self._table.shop.currency_exponent))
+        for chunk in _chunks(self._features.load()):
+            self._table.apply_features(feature_records(chunk))
+        log.info("items loaded", items=len(self._table.catalogue))
+
+    def start(self) -> None:
+        """Follow what comes next."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and leave Kafka."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._items.close()
+        self._features.close()
+
+    def _follow(self) -> None:
+        trending_at = time.monotonic()
+        while not self._stop.wait(PAUSE_S):
+            try:
+                self._step()
+                if time.monotonic() - trending_at > TRENDING_EVERY_S:
+                    self._table.refresh_trending()
+                    trending_at = time.monotonic()
+            except Exception:
+                # Items as they were are still served; the next record of an item repairs it.
+                log.exception("items not followed")
+
+    def _step(self) -> None:
+        features = self._features.poll(PAUSE_S)
+        if features:
+            self._table.apply_features(feature_records(features))
+        items = self._items.poll(0)
+        if items:
+            self._table.apply_catalogue(catalogue_changes(items, self._table.shop.currency_exponent))
+
+
+def _chunks(records: Iterable[Record]) -> Iterable[list[Record]]:
+    iterator = iter(records)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
