@@ -4,19 +4,22 @@ Nothing on the way of an event or a request goes through Feast; it is the catalo
 whoever else wants to read or push them, and the yardstick that the fast store is tested against.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, RequestSource
 from feast import ValueType as FeastValueType
-from feast.on_demand_feature_view import on_demand_feature_view
+from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.types import Bool, Bytes, FeastType, Float64, Int64, String
 
-from feature_repo.on_demand import CUSTOMER_RFM, ITEM_POPULARITY, Inputs
+from feature_repo.on_demand import CUSTOMER_RFM, ITEM_POPULARITY
 from feature_repo.shop import Shop
 from feature_repo.value_proto import ValueType
 from feature_repo.views import (
@@ -107,8 +110,10 @@ def definitions(shop: Shop, offline: Path) -> list[Any]:
     as_of = RequestSource(name="instant", schema=[Field(name="as_of", dtype=Int64)])
     rfm_view = _on_demand_view(customer_rfm, CUSTOMER_RFM, [stored[CUSTOMER_PURCHASES], as_of])
     popularity_view = _on_demand_view(item_popularity, ITEM_POPULARITY, [stored[ITEM_PURCHASES], as_of])
-    customer = [stored[name] for name in (CUSTOMER_PURCHASES, CUSTOMER_PROFILE) if name in stored] + [rfm_view]
-    item = [stored[ITEM_PURCHASES], stored[ITEM_CATALOGUE], popularity_view]
+    customer: list[Any] = [stored[name] for name in (CUSTOMER_PURCHASES, CUSTOMER_PROFILE) if name in stored] + [
+        rfm_view
+    ]
+    item: list[Any] = [stored[ITEM_PURCHASES], stored[ITEM_CATALOGUE], popularity_view]
     services = [
         FeatureService(name="retrieval_v1", features=customer, description="What the query tower reads."),
         FeatureService(name="ranking_v1", features=customer + item, description="What the ranker reads."),
@@ -122,27 +127,32 @@ def _push_source(layout: ViewLayout, offline: Path) -> PushSource:
     return PushSource(name=f"{layout.name}_push", batch_source=batch)
 
 
-# Feast keeps an on-demand view as the text of its function and runs that text alone: what it needs, it imports.
+# Feast keeps an on-demand view as the text of its function and runs it with pandas at hand; the rest it imports.
+# The mode is pandas because in Feast 0.67 the outputs of one in mode python get lost under full_feature_names.
 
 
-def customer_rfm(inputs: "Inputs") -> "dict[str, list[float]]":
+def customer_rfm(inputs: "pandas.DataFrame") -> "pandas.DataFrame":
     """Recency, frequency and monetary value at the instant ``as_of``."""
     from feature_repo.on_demand import customer_rfm as kernel
     from feature_repo.shop import shop_from_environment
 
-    return kernel(inputs, shop_from_environment().currency_exponent)
+    return pandas.DataFrame(kernel(inputs, shop_from_environment().currency_exponent))
 
 
-def item_popularity(inputs: "Inputs") -> "dict[str, list[float]]":
+def item_popularity(inputs: "pandas.DataFrame") -> "pandas.DataFrame":
     """Purchases of the last days and time-weighted purchases on the UTC day of ``as_of``."""
     from feature_repo.on_demand import item_popularity as kernel
 
-    return kernel(inputs)
+    return pandas.DataFrame(kernel(inputs))
 
 
-def _on_demand_view(function: Callable[..., Any], names: Iterable[str], sources: list[Any]) -> Any:
-    schema = [Field(name=name, dtype=Float64) for name in names]
-    decorate: Any = on_demand_feature_view(
-        name=function.__name__, sources=sources, schema=schema, mode="python", description=function.__doc__ or ""
+def _on_demand_view(function: Callable[..., Any], names: Iterable[str], sources: list[Any]) -> OnDemandFeatureView:
+    return OnDemandFeatureView(
+        name=function.__name__,
+        sources=sources,
+        schema=[Field(name=name, dtype=Float64) for name in names],
+        mode="pandas",
+        description=function.__doc__ or "",
+        udf=cast(FunctionType, function),
+        udf_string=inspect.getsource(function),
     )
-    return decorate(function)

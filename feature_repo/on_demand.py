@@ -1,7 +1,10 @@
-"""Features at an instant for Feast's on-demand views: columns of stored values in, the kernels' columns out."""
+"""Features at an instant for Feast's on-demand views: columns of stored values in, the kernels' columns out.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+A kernel's column that is called like a stored feature is left to the stored view: Feast would drop it anyway.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +14,27 @@ from feature_repo.popularity import popularity
 from feature_repo.purchases import DAY
 from feature_repo.rfm import RFM_STATE, rfm
 
-Inputs = Mapping[str, Sequence[Any]]
-"""Stored features and ``as_of`` (microseconds since the epoch), ``[n]`` values each; ``None`` where unknown."""
+
+class Inputs(Protocol):
+    """Stored features and ``as_of`` (microseconds since the epoch), ``[n]`` values each: a data frame or a dict."""
+
+    def __getitem__(self, name: str, /) -> Iterable[Any]:
+        """Return a column; ``None`` or NaN where a value is unknown."""
+
 
 _DAILY_BYTES = ITEM_STATE["daily"].itemsize
 
 
-def _int64(values: Sequence[Any], missing: int = 0) -> npt.NDArray[np.int64]:
-    return np.array([missing if value is None else value for value in values], dtype=np.int64)
+def _int64(values: Iterable[Any], missing: int = 0) -> npt.NDArray[np.int64]:
+    known = (missing if value is None or value != value else int(value) for value in values)  # NaN is not itself
+    return np.fromiter(known, dtype=np.int64)
 
 
 def customer_rfm(inputs: Inputs, currency_exponent: int) -> dict[str, list[float]]:
     """Return `rfm` of stored customers; one that is unknown counts as one that never bought."""
     state = {name: _int64(inputs[name]) for name in RFM_STATE}
     columns = rfm(state, _int64(inputs["as_of"]), currency_exponent)
-    return {name: values.tolist() for name, values in columns.items()}
+    return {name: values.tolist() for name, values in columns.items() if name not in state}
 
 
 def item_popularity(inputs: Inputs) -> dict[str, list[float]]:
@@ -33,27 +42,31 @@ def item_popularity(inputs: Inputs) -> dict[str, list[float]]:
 
     A ``daily`` that is no ring of counts is taken as empty: Feast tries each view on sample values first.
     """
-    n = len(inputs["as_of"])
+    as_of = _int64(inputs["as_of"])
+    n = len(as_of)
     states = empty_items(n)
     for name in TOTALS:
         states[name] = _int64(inputs[name])
     states["newest_day"] = _int64(inputs["newest_day"], missing=NO_DAY)
-    rings = [data if data and len(data) == _DAILY_BYTES else bytes(_DAILY_BYTES) for data in inputs["daily"]]
+    rings = [data if _is_ring(data) else bytes(_DAILY_BYTES) for data in inputs["daily"]]
     states["daily"] = np.frombuffer(b"".join(rings), dtype=ITEM_STATE["daily"].base).reshape(n, -1)
-    as_of = _int64(inputs["as_of"])
     days, group = np.unique(as_of // DAY, return_inverse=True)
     out: dict[str, npt.NDArray[np.float64]] = {}
     for i, day in enumerate(days.tolist()):
         chosen = group == i
         for name, values in popularity(states[chosen], day * DAY).items():
             out.setdefault(name, np.zeros(n))[chosen] = values
-    return {name: values.tolist() for name, values in out.items()}
+    return {name: values.tolist() for name, values in out.items() if name not in TOTALS}
 
 
-_NOTHING = dict.fromkeys((*RFM_STATE, *TOTALS, "newest_day", "daily", "as_of"), ())
+def _is_ring(data: Any) -> bool:
+    return isinstance(data, bytes) and len(data) == _DAILY_BYTES
 
-CUSTOMER_RFM = tuple(customer_rfm(_NOTHING, currency_exponent=0))
+
+_NOBODY: dict[str, list[Any]] = {name: [0] for name in (*RFM_STATE, *TOTALS, "newest_day", "as_of")}
+
+CUSTOMER_RFM = tuple(customer_rfm(_NOBODY, currency_exponent=0))
 """Names of the features that `customer_rfm` returns."""
 
-ITEM_POPULARITY = tuple(popularity(empty_items(0), as_of=0))
+ITEM_POPULARITY = tuple(item_popularity(_NOBODY | {"daily": [b""]}))
 """Names of the features that `item_popularity` returns."""
