@@ -56,9 +56,8 @@ def test_numbers_are_filled_logged_and_normalised():
 def test_groups_stand_side_by_side_in_the_order_of_the_spec():
     encoder = Encoder(SPEC)
     customer = {"customer_id": strings("a"), "last_brand": strings("x"), "monetary": np.array([np.e**2 - 1])}
-    codes, numbers = encoder.encode_all(
-        {"pair": {"share": np.array([1.0]), "lines": np.array([0.0])}, "item": {"brand": strings("ü")}, "customer": customer}
-    )  # fmt: skip
+    item, pair = {"brand": strings("ü")}, {"share": np.array([1.0]), "lines": np.array([0.0])}
+    codes, numbers = encoder.encode_all({"pair": pair, "item": item, "customer": customer})
     assert codes.tolist() == [[FIRST_CODE, FIRST_CODE, FIRST_CODE + 1]]
     np.testing.assert_allclose(numbers, [[0.0, 2.0, 0.0]], atol=1e-6)
     assert encoder.names("customer") == (("customer_id", "last_brand"), ("monetary",))
