@@ -1,6 +1,7 @@
 """Start the local stack, or what of it is missing."""
 
 import os
+import time
 
 import click
 from rich.console import Console
@@ -19,11 +20,14 @@ def command(only: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     site = Site.of(os.environ)
     stack = Stack(site, say=lambda sentence: console.print(sentence, markup=False))
+    began = time.monotonic()
     try:
         started = stack.up([name for name in only.split(",") if name])
     except StackError as error:
         raise click.ClickException(str(error)) from None
     if started:
-        console.print(f"up: {', '.join(started)}; configuration in {site.environment_file}", markup=False)
+        took = time.monotonic() - began
+        where = os.path.relpath(site.environment_file)
+        console.print(f"up in {took:.0f} s: {', '.join(started)}; settings in {where}", markup=False)
     else:
         console.print("nothing to start", markup=False)

@@ -173,7 +173,6 @@ class Stack:
 
     def _await(self, part: Part, new: bool) -> None:
         """Ask `part` until it is ready."""
-        began = time.monotonic()
 
         def ask() -> None:
             if self._process(part) is None:
@@ -199,10 +198,7 @@ class Stack:
                 f"{part.name} runs but was not ready in {part.start_timeout_s:.0f} s ({error!r}); "
                 f"the end of {part.log}:\n{processes.tail(part.log)}"
             ) from error
-        if new:
-            self._say(f"{part.name} is ready after {time.monotonic() - began:.1f} s")
-        else:
-            self._say(f"{part.name} is running already")
+        self._say(f"{part.name} is ready" if new else f"{part.name} is running already")
 
     def _take(self, step: Step) -> None:
         if step.done():
