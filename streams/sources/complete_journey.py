@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from streams.contracts.events import Customer, InteractionType, Item
-from streams.sources.source import SCHEMA, Source, cut, joined, json_objects
+from streams.sources.source import CHUNK, SCHEMA, Source, between, joined, json_objects
 
 ITEM_ATTRIBUTES = (
     "department",
@@ -35,6 +35,9 @@ CUSTOMER_ATTRIBUTES = (
     "household_comp",
     "kids_count",
 )
+_TRANSACTION = [
+    "household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp",
+]  # fmt: skip
 
 
 class CompleteJourney(Source):
@@ -82,35 +85,40 @@ class CompleteJourney(Source):
 
     def chunks(self, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
         """Purchases; the unit price is what was paid for the line by its quantity, unknown where that is 0."""
-        raw = self._transactions(
-            ["household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
-        )
-        n = raw.num_rows
-        rows = pa.array(np.arange(n)).cast(pa.string())
+        raw = self._transactions(_TRANSACTION)
         time = raw["transaction_timestamp"].cast(pa.timestamp("us")).cast(pa.int64())
-        quantity = pc.max_element_wise(raw["quantity"], 1)
-        paid = pc.if_else(pc.greater(raw["sales_value"], 0), raw["sales_value"], None)
-        basket, product = raw["basket_id"].cast(pa.string()), raw["product_id"].cast(pa.string())
-        table = pa.table(
-            [
-                joined(basket, product, rows),
-                raw["household_id"].cast(pa.string()),
-                product,
-                pa.repeat(pa.scalar(InteractionType.PURCHASE.value), n),
-                time,
-                quantity.cast(pa.int32()),
-                pc.divide(paid, quantity.cast(pa.float64())),
-                pa.nulls(n, pa.float64()),
-                basket,
-                json_objects({"store": raw["store_id"]}, n),
-            ],
-            schema=SCHEMA,
-        )
-        yield from cut(table, start, stop)
+        span = between(time, start, stop)
+        for first in range(span.start, span.stop, CHUNK):
+            n = min(CHUNK, span.stop - first)
+            yield _purchases(raw.slice(first, n), time.slice(first, n), first)
 
     def _transactions(self, columns: list[str]) -> pa.Table:
         """The file is in time order already."""
         return pq.read_table(self._directory / "transactions.parquet", columns=columns)
+
+
+def _purchases(raw: pa.Table, time: pa.ChunkedArray, first_row: int) -> pa.Table:
+    """Raw rows as a table of `SCHEMA`."""
+    n = raw.num_rows
+    rows = pa.array(np.arange(first_row, first_row + n)).cast(pa.string())
+    quantity = pc.max_element_wise(raw["quantity"], 1)
+    paid = pc.if_else(pc.greater(raw["sales_value"], 0), raw["sales_value"], None)
+    basket, product = raw["basket_id"].cast(pa.string()), raw["product_id"].cast(pa.string())
+    return pa.table(
+        [
+            joined(basket, product, rows),
+            raw["household_id"].cast(pa.string()),
+            product,
+            pa.repeat(pa.scalar(InteractionType.PURCHASE.value), n),
+            time,
+            quantity.cast(pa.int32()),
+            pc.divide(paid, quantity.cast(pa.float64())),
+            pa.nulls(n, pa.float64()),
+            basket,
+            json_objects({"store": raw["store_id"]}, n),
+        ],
+        schema=SCHEMA,
+    )
 
 
 def readable(product: dict[str, Any]) -> str:

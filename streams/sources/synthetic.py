@@ -6,6 +6,7 @@ from week to week; so is customers' activity; some purchases are returned; days 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ _FAVOURITES = 6
 _EVENING = 19 / 24
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
 
 _TYPES = np.array(["view", "click", "add_to_cart", "remove_from_cart", "purchase", "rating", "impression", "return"])
 _SHARES = np.array([0.42, 0.16, 0.1, 0.02, 0.22, 0.03, 0.05])  # returns come out of purchases
@@ -81,7 +82,7 @@ class Synthetic(Source):
         self._bounds: Ints = np.searchsorted(self._category, np.arange(o.categories + 1))
         self._brand: Ints = rng.integers(0, max(2, o.items // 50), o.items)
         self._price: Floats = np.round(np.clip(rng.lognormal(2.0, 0.8, o.items), 0.1, 5000.0), 2)
-        self._appeal: Floats = np.asarray(rng.pareto(1.6, o.items) + 0.05, dtype=np.float64)
+        self._appeal: Floats = rng.pareto(1.6, o.items) + 0.05
         self._peak: Floats = rng.uniform(-0.2, 1.2, o.items)
         self._segment: Ints = rng.integers(0, o.segments, o.customers)
         self._activity: Floats = np.cumsum(rng.gamma(0.8, 1.0, o.customers) + 0.02)
@@ -123,8 +124,10 @@ class Synthetic(Source):
         """Event times, ascending: evenly spread, then bent so that evenings are busier than nights."""
         o = self.options
         even = o.end - o.days * _DAY + index * (o.days * _DAY / o.events)
-        bent = even - np.sin((even % _DAY / _DAY - _EVENING) * (2 * np.pi)) * (_DAY * 0.7 / (2 * np.pi))
-        return np.minimum(bent.astype(np.int64), o.end - 1)
+        swing = np.sin((even / _DAY - _EVENING) * (2 * np.pi)) - np.sin((o.end / _DAY - _EVENING) * (2 * np.pi))
+        bent = even - swing * (_DAY * 0.7 / (2 * np.pi))
+        micros: Ints = np.minimum(bent.astype(np.int64), o.end - 1)
+        return micros
 
     def _block(self, block: int) -> pa.Table:
         o = self.options
