@@ -1,0 +1,61 @@
+"""What is stored in Redis, in the columns that the oracle checks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from feature_repo.items_state import ITEM_STATE, empty_items
+from feature_repo.online_store import OnlineStore
+from feature_repo.popularity import popularity, price
+from feature_repo.rfm import RFM_STATE, rfm
+from feature_repo.rows import Selection
+from feature_repo.shop import Shop
+from feature_repo.views import CUSTOMER_PURCHASES, ITEM_PURCHASES, customer_purchases, item_purchases
+from tests.parity.oracle.check import Read
+from tests.parity.oracle.oracle import CatalogueEntry
+
+ABSENT = -(2**63)
+"""Stands for a number that is not stored, so that it equals none that could be."""
+
+
+def customer_reader(store: OnlineStore, shop: Shop, as_of: int) -> Read:
+    """Return a reader of customers' stored features and of RFM at an instant."""
+    layout = customer_purchases(shop)
+    selection = Selection.of(layout)
+
+    def read(ids: list[str]) -> Mapping[str, Any]:
+        rows = store.read_rows(selection, ids)
+        out: dict[str, Any] = {name: rows.int64(CUSTOMER_PURCHASES, name, ABSENT) for name in RFM_STATE}
+        for attribute in shop.preference_attributes:
+            for name in (f"most_purchased_{attribute}", f"last_purchased_{attribute}"):
+                out[name] = rows.values(CUSTOMER_PURCHASES, name)
+        for name in ("history", "recent"):
+            out[name] = rows.values(CUSTOMER_PURCHASES, name)
+        state = {name: out[name] for name in RFM_STATE}
+        return out | {f"at_as_of.{k}": v for k, v in rfm(state, as_of, shop.currency_exponent).items()}
+
+    return read
+
+
+def item_reader(store: OnlineStore, shop: Shop, items: Mapping[str, CatalogueEntry], as_of: int) -> Read:
+    """Return a reader of items' stored sums and of their popularity at an instant."""
+    layout = item_purchases(shop)
+    selection = Selection.of(layout)
+    numbers = [name for name, kind in layout.features if name != "daily"]
+
+    def read(ids: list[str]) -> Mapping[str, Any]:
+        rows = store.read_rows(selection, ids)
+        states, daily = empty_items(len(ids)), rows.values(ITEM_PURCHASES, "daily")
+        out: dict[str, Any] = {name: rows.int64(ITEM_PURCHASES, name, ABSENT) for name in numbers}
+        for name in numbers:
+            states[name] = out[name]
+        width = ITEM_STATE["daily"].itemsize
+        states["daily"] = np.frombuffer(
+            b"".join([d if isinstance(d, bytes) else bytes(width) for d in daily]), "<i4"
+        ).reshape(-1, 64)
+        prices = np.array([items[i].price if i in items else -1 for i in ids], dtype=np.int64)
+        at = popularity(states, as_of) | {"price": price(states, prices, shop.currency_exponent)}
+        return out | {"daily": daily} | {f"at_as_of.{name}": values for name, values in at.items()}
+
+    return read
