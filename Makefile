@@ -85,7 +85,7 @@ prerequisites:
 	@touch $@
 
 # The wheel holds a whole Triton; unpacked beside the environments, since it wants none of its dependencies.
-$(DOWNLOADS)/tritonserver/unpacked: $(LOCKS)/tritonserver.txt .venv/installed
+$(DOWNLOADS)/tritonserver/unpacked: $(LOCKS)/tritonserver.txt | .venv/installed
 	@echo "headwater: unpacking Triton"
 	@rm -rf $(@D).new
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --require-hashes --target $(@D).new -r $<
