@@ -1,0 +1,176 @@
+"""Raw Kafka records of one partition become columns; what can't be used becomes dead letters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.customer_state import EventType
+from feature_repo.fold import Events
+from feature_repo.keys import event_keys, item_keys
+from streams.contracts.codec import Limits, decode_interaction
+from streams.contracts.codec import line_amount as amount_of
+from streams.contracts.events import Interaction, InteractionType
+from streams.contracts.operations import Reason
+from streams.contracts.partitioner import partition_of
+from streams.contracts.rejection import Rejected
+
+_CODES = {kind: int(EventType[kind.name]) for kind in InteractionType}
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was read of one partition: the offsets `[start, stop)`, of which some may not exist any more.
+
+    Attributes
+    ----------
+    values, keys: raw bytes, None where a record has none.
+    offsets: ascending.
+    arrivals: Kafka's timestamps, milliseconds since the epoch.
+    """
+
+    partition: int
+    start: int
+    stop: int
+    values: Sequence[bytes | None]
+    keys: Sequence[bytes | None]
+    offsets: Sequence[int]
+    arrivals: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def split(self, offset: int) -> tuple["Records", ...]:
+        """Cut before an offset; one part only if it lies outside of `(start, stop)`."""
+        if not self.start < offset < self.stop:
+            return (self,)
+        at = int(np.searchsorted(np.asarray(self.offsets), offset))
+        return (
+            Records(
+                self.partition, self.start, offset,
+                self.values[:at], self.keys[:at], self.offsets[:at], self.arrivals[:at],
+            ),
+            Records(
+                self.partition, offset, self.stop,
+                self.values[at:], self.keys[at:], self.offsets[at:], self.arrivals[at:],
+            ),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A record that can't be used: its place among the records read, and why."""
+
+    at: int
+    why: Rejected
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The valid events of some records, as columns.
+
+    Attributes
+    ----------
+    customer_ids: distinct, in the order of first sight; `events.customer` points into them.
+    interactions: the `e` messages that the columns were made of.
+    events: `e` events in the order of offsets.
+    rejected: what goes to the dead letters.
+    """
+
+    records: Records
+    customer_ids: list[str]
+    interactions: list[Interaction]
+    events: Events
+    rejected: list[Rejection]
+
+    def __len__(self) -> int:
+        return len(self.interactions)
+
+
+def decode(records: Records, partitions: int, limits: Limits) -> Batch:
+    """Decode and check records.
+
+    Parameters
+    ----------
+    partitions: how many the topic has; a customer's events must be on the partition of its key, because
+        positions are kept for one partition a customer.
+    limits: what is believed.
+    """
+    rows: dict[str, int] = {}
+    kept: list[int] = []
+    interactions: list[Interaction] = []
+    customers: list[int] = []
+    rejected: list[Rejection] = []
+    for at, (value, key, arrival) in enumerate(zip(records.values, records.keys, records.arrivals, strict=True)):
+        try:
+            event = decode_interaction(value, arrival * 1000, limits, key=key)
+            row = rows.get(event.customer_id)
+            if row is None:
+                _check_partition(event, records.partition, partitions)
+                row = rows[event.customer_id] = len(rows)
+        except Rejected as why:
+            rejected.append(Rejection(at, why))
+            continue
+        kept.append(at)
+        interactions.append(event)
+        customers.append(row)
+    events = columns(interactions, customers, records, kept, limits.currency_exponent)
+    return Batch(records, list(rows), interactions, events, rejected)
+
+
+@lru_cache(maxsize=262_144)
+def _home(customer_id: str, partitions: int) -> int:
+    return partition_of(customer_id.encode(), partitions)
+
+
+def _check_partition(event: Interaction, partition: int, partitions: int) -> None:
+    home = _home(event.customer_id, partitions)
+    if home != partition:
+        raise Rejected(
+            Reason.WRONG_PARTITION,
+            f"event {event.event_id!r} of customer {event.customer_id!r} is on partition {partition}, not {home}; "
+            f"key records by customer_id and set the producer's partitioner to murmur2_random",
+        )
+
+
+def columns(
+    interactions: Sequence[Interaction],
+    customers: Sequence[int],
+    records: Records,
+    kept: Sequence[int],
+    exponent: int,
+) -> Events:
+    """Return the messages' columns.
+
+    Parameters
+    ----------
+    customers: row of each message's customer.
+    kept: place of each message among the records.
+    exponent: decimal digits of the currency's minor unit.
+    """
+    n = len(interactions)
+    at = np.array(kept, dtype=np.int64)
+    quantity = np.fromiter((each.quantity for each in interactions), dtype=np.int32, count=n)
+    rating = [each.rating for each in interactions]
+    return Events(
+        customer=np.array(customers, dtype=np.int64),
+        item=item_keys([each.item_id for each in interactions]),
+        event=event_keys([each.event_id for each in interactions]),
+        type=np.fromiter((_CODES[each.type] for each in interactions), dtype=np.int8, count=n),
+        time=np.fromiter((each.time for each in interactions), dtype=np.int64, count=n),
+        quantity=quantity,
+        amount=np.fromiter(
+            (amount_of(each.price, each.quantity, exponent) for each in interactions), dtype=np.int32, count=n
+        ),
+        weight=_weights(rating, quantity),
+        arrival=np.asarray(records.arrivals, dtype=np.int64)[at] * 1000,
+        offset=np.asarray(records.offsets, dtype=np.int64)[at],
+    )
+
+
+def _weights(rating: Sequence[float | None], quantity: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    """A rating's value where there is one, else the units."""
+    given = np.array([np.nan if value is None else value for value in rating], dtype=np.float32)
+    return np.where(np.isnan(given), quantity, given).astype(np.float32)

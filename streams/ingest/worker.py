@@ -1,0 +1,293 @@
+"""The loop: poll, apply batch by batch, flush the offline store, and take up partitions anew after any trouble.
+
+There is one way back from trouble, whether this process crashed, Redis went away or a partition changed hands:
+claim the partition, finish what was written ahead, and read again from the earliest offset that any store lacks.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import redis
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
+
+from streams.catalogue_feed import CatalogueFeed
+from streams.contracts.codec import Limits
+from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, INGEST_LAG, logger
+from streams.ingest.apply import Applier, Held
+from streams.ingest.batch import Batch, Records, decode
+from streams.ingest.offline_writer import OfflineWriter
+from streams.ingest.partition_log import LostPartitionError
+from streams.ingest.start import Starts
+
+log = logger(__name__)
+
+TROUBLE = (redis.RedisError, KafkaException, LostPartitionError, OSError)
+"""What passes: a store that is away for a while, a partition that has changed hands, a disk that was full."""
+
+_MINUTE_US = 60_000_000
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the loop takes records.
+
+    Attributes
+    ----------
+    records: at most so many at a time.
+    linger_s: how long to collect after the first one has come.
+    idle_s: how long to wait for the first one.
+    """
+
+    records: int = 5000
+    linger_s: float = 0.01
+    idle_s: float = 0.1
+
+
+class Worker:
+    """Takes part in the consumer group and applies what it is given. Runs in one thread.
+
+    Parameters
+    ----------
+    consumer: not yet subscribed, without automatic commits.
+    topic: of interactions.
+    starts: finds where to begin with a partition.
+    on_ready: called once the partitions of the first assignment are taken up.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        topic: str,
+        starts: Starts,
+        applier: Applier,
+        offline: OfflineWriter,
+        catalogue: CatalogueFeed,
+        limits: Limits,
+        on_ready: Callable[[], None] = lambda: None,
+        pace: Pace = Pace(),
+    ) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._starts = starts
+        self._applier = applier
+        self._offline = offline
+        self._catalogue = catalogue
+        self._limits = limits
+        self._on_ready = on_ready
+        self.pace = pace
+        self._held: dict[int, Held] = {}
+        self._next: dict[int, int] = {}
+        self._open: set[int] = set()
+        self._assigned: list[int] = []
+        self._stale = False
+        self._looked_at = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until told to stop, then leave everything written and committed."""
+        self.join_group()
+        try:
+            while not stop.is_set():
+                try:
+                    self.cycle()
+                except TROUBLE as error:
+                    log.warning("held back", error=str(error))
+                    self._hold_back(stop)
+            self._let_go()
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._consumer.close()
+        self._offline.stop()
+        self._catalogue.close()
+
+    def join_group(self) -> None:
+        """Ask for partitions; `cycle` takes them up when they come."""
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def abandon(self) -> None:
+        """Leave at once: what is not written stays unwritten, for the next owner to do."""
+        self._drop()
+        self._close()
+
+    def cycle(self) -> None:
+        """Poll once and apply what came."""
+        messages = self._poll()
+        if self._stale:
+            # What was polled with, or before, a change of partitions is read again from where they start.
+            self._take_up()
+            return
+        for records in self._by_partition(messages):
+            held = self._held[records.partition]
+            for before in records.split(held.applied):
+                for part in before.split(held.items):
+                    self._apply(held, part)
+        if not messages:
+            self._finish_open()
+        self._write_offline()
+        self._look_around()
+
+    def _poll(self) -> list[Message]:
+        first = self._consumer.poll(self.pace.idle_s)
+        if first is None or self._stale:
+            return []
+        return [first, *self._consumer.consume(self.pace.records - 1, self.pace.linger_s)]
+
+    def _by_partition(self, messages: Sequence[Message]) -> Iterator[Records]:
+        found: defaultdict[int, list[Message]] = defaultdict(list)
+        for message in messages:
+            error = message.error()
+            partition = message.partition()
+            if error is None and partition is not None:
+                found[partition].append(message)
+            elif error is not None and not error.retriable() and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+        for partition, some in found.items():
+            offsets = [message.offset() or 0 for message in some]
+            yield Records(
+                partition,
+                self._next[partition],
+                offsets[-1] + 1,
+                [message.value() for message in some],
+                [message.key() for message in some],
+                offsets,
+                [message.timestamp()[1] for message in some],
+            )
+
+    def _apply(self, held: Held, records: Records) -> None:
+        with BATCH_SECONDS.time():
+            batch = decode(records, self._starts.partitions, self._limits)
+            accepted = self._applier.apply(held, batch)
+        self._offline.add(records.partition, records.stop, accepted)
+        self._next[records.partition] = records.stop
+        self._open.add(records.partition)
+        _observe_age(batch)
+
+    def _finish_open(self) -> None:
+        for partition in list(self._open):
+            self._applier.finish(self._held[partition], self._next[partition])
+            self._open.discard(partition)
+
+    def _write_offline(self) -> None:
+        for partition in self._offline.due():
+            self._offline.flush(partition)
+        self._commit(self._offline.finished())
+
+    def _commit(self, positions: dict[int, int], wait: bool = False) -> None:
+        if positions:
+            offsets = [TopicPartition(self._topic, partition, at) for partition, at in positions.items()]
+            if wait:
+                self._consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+
+    def _look_around(self) -> None:
+        """What is worth doing a few times a second only."""
+        now = time.monotonic()
+        if now - self._looked_at < 0.2:
+            return
+        self._looked_at = now
+        self._catalogue.poll()
+        self._applier.forget_customers(self._starts.erased())
+        for partition, at in self._next.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            INGEST_LAG.labels(str(partition)).set(max(0, high - at))
+
+    # Partitions come and go.
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Something must be assigned here; where to read from is found out in `_take_up`.
+        consumer.assign([TopicPartition(self._topic, each.partition, OFFSET_BEGINNING) for each in partitions])
+        if partitions:
+            consumer.pause(partitions)
+        self._assigned = sorted(each.partition for each in partitions)
+        self._stale = True
+        log.info("partitions assigned", partitions=self._assigned)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            self._let_go()
+        except TROUBLE as error:
+            log.warning("partitions given up in trouble; their next owner reads again", error=str(error))
+        self._drop()
+        consumer.unassign()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        log.warning("partitions lost", partitions=[each.partition for each in partitions])
+        self._drop()
+        consumer.unassign()
+
+    def _let_go(self) -> None:
+        """Leave nothing unwritten."""
+        if self._stale:
+            return
+        self._finish_open()
+        for partition in self._held:
+            self._offline.flush(partition)
+        self._commit(self._offline.finished(wait=True), wait=True)
+
+    def _drop(self) -> None:
+        for partition in self._held:
+            self._offline.close(partition)
+            INGEST_LAG.remove(str(partition))
+        self._held, self._next, self._assigned = {}, {}, []
+        self._open.clear()
+        self._applier.forget()
+        self._stale = True
+
+    def _take_up(self) -> None:
+        """Claim the assigned partitions, recover what was unfinished, and read from where the stores are."""
+        self._applier.forget()
+        self._open.clear()
+        self._held, self._next = {}, {}
+        for partition in self._assigned:
+            held, start = self._starts.take(self._consumer, partition, self._applier)
+            self._held[partition], self._next[partition] = held, start
+            self._offline.open(partition, self._starts.offline_start(partition, start))
+        where = [TopicPartition(self._topic, partition, at) for partition, at in self._next.items()]
+        if where:
+            self._consumer.assign(where)
+            self._consumer.resume(where)
+        self._stale = False
+        self._on_ready()
+
+    def _hold_back(self, stop: threading.Event) -> None:
+        """Read nothing until everything can be taken up again; stay in the group meanwhile."""
+        self._stale = True
+
+        def wait(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            paused = [TopicPartition(self._topic, partition) for partition in self._assigned]
+            if paused:
+                self._consumer.pause(paused)
+            while (left := until - time.monotonic()) > 0 and not stop.is_set():
+                self._consumer.poll(min(left, 0.2))
+
+        def report(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            log.warning("still held back", attempts=state.attempt_number, error=str(error))
+
+        wait(0.2)
+        for attempt in Retrying(
+            retry=retry_if_exception_type(TROUBLE),
+            wait=wait_exponential(0.2, max=5.0),
+            sleep=wait,
+            after=report,
+            stop=lambda state: stop.is_set(),
+        ):
+            with attempt:
+                self._take_up()
+
+
+def _observe_age(batch: Batch) -> None:
+    """Record how old events were when their features were written: of up to 16 events of the batch."""
+    now = time.time()
+    arrivals = batch.records.arrivals
+    for arrival in arrivals[:: max(1, len(arrivals) // 16)]:
+        EVENT_AGE.observe(max(0.0, now - arrival / 1000))

@@ -1,0 +1,89 @@
+"""Events in, rows right: the hot path on a real Kafka and a real Redis, compared with one pass over the topic."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from feature_repo.fold import Outcome
+from streams.contracts.codec import encode
+from streams.sources.malformed import malformed_records
+from tests.streams.ingest_site import START, IngestSite, made_events, made_items
+
+
+def test_the_stores_hold_what_one_pass_gives(site: IngestSite) -> None:
+    site.publish_items(made_items())
+    events = made_events(3000)
+    site.publish_events(events[:1000])
+    with site.running():
+        site.publish_events(events[1000:])
+        site.wait_until_applied()
+    expected = site.one_pass()
+    outcomes = Counter(int(o) for _, folded in expected.parts for o in folded.outcome)
+    assert outcomes[Outcome.DUPLICATE] == len(events) - 3000 > 0
+    site.assert_equals_one_pass()
+
+
+def test_a_second_start_changes_nothing(site: IngestSite) -> None:
+    site.publish_events(made_events(500))
+    with site.running():
+        site.wait_until_applied()
+    before = site.client.dbsize()
+    with site.running():
+        site.wait_until_applied()
+    assert site.client.dbsize() == before
+    site.assert_equals_one_pass()
+
+
+def test_malformed_records_become_dead_letters_and_good_ones_count(site: IngestSite) -> None:
+    rng = random.Random(1)
+    good = [(event.customer_id.encode(), encode(event)) for event in made_events(1000, customers=30)]
+    bad = list(malformed_records(1000, START * 1000))
+    mixed = [*good, *((each.key, each.value) for each in bad)]
+    rng.shuffle(mixed)
+    site.publish(site.settings.topics.interactions.name, mixed)
+    with site.running():
+        site.wait_until_applied()
+    letters = site.dead_letters()
+    assert sorted((each.key, each.value, each.reason) for each in letters) == sorted(bad)
+    assert len({(each.partition, each.offset) for each in letters}) == len(bad)
+    expected = site.one_pass()
+    assert sum(len(batch) for batch, _ in expected.parts) == len(good)
+    site.assert_equals_one_pass()
+
+
+class Crash(BaseException):
+    """Stands for the process's end."""
+
+
+@pytest.mark.parametrize("step", ["flush", "begin", "customers", "items", "changelog", "applied"])
+def test_a_crash_between_any_two_writes_is_made_good(site: IngestSite, step: str) -> None:
+    events = made_events(1200, customers=40)
+    site.publish_events(events[:600])
+    with site.running():
+        site.wait_until_applied()
+    site.publish_events(events[600:])
+    for countdown in (1, 3, 2):
+        _crash_at(site, step, countdown)
+    with site.running():
+        site.wait_until_applied()
+    site.assert_equals_one_pass()
+
+
+def _crash_at(site: IngestSite, step: str, countdown: int) -> None:
+    """Work until a step comes for the given time, then leave as if killed: nothing more is written or committed."""
+    left = countdown
+
+    def fail(name: str) -> None:
+        nonlocal left
+        left -= name == step
+        if left == 0:
+            raise Crash
+
+    worker = site.worker(step=fail)
+    worker.pace = worker.pace.__class__(records=120)
+    worker.join_group()
+    with pytest.raises(Crash):
+        for _ in range(200):
+            worker.cycle()
+    worker.abandon()
