@@ -3,7 +3,6 @@ import pytest
 from feature_repo.online_store import Outcome
 from feature_repo.record_store import SCAN_BATCH, RecordStore
 from feature_repo.redis_commands import Client, connect
-from feature_repo.write_ahead import WriteAhead
 
 
 @pytest.fixture
@@ -50,15 +49,3 @@ def test_all_records_of_a_kind_are_iterated(items: RecordStore, client: Client) 
     items.put(ids, [b"{%d}" % i for i in range(n)], [(0, i) for i in range(n)])
     RecordStore(client, "customer").put(["c"], [b"{}"], [(0, 0)])
     assert dict(items) == {name: b"{%d}" % i for i, name in enumerate(ids)}
-
-
-def test_the_entry_of_a_partition(client: Client) -> None:
-    log = WriteAhead(client)
-    assert log.get(3) is None
-    log.put(3, b"first")
-    log.put(3, b"\x00second")
-    log.put(4, b"other")
-    assert log.get(3) == b"\x00second"
-    log.delete(3)
-    assert log.get(3) is None
-    assert log.get(4) == b"other"
