@@ -88,7 +88,7 @@ class TritonClient:
         new = bundle.version not in self.repository.versions()
         self.repository.publish(bundle)
         try:
-            self._load()
+            self._load(bundle.version)
             try:
                 self.probe(bundle.version, widths)
             except TritonError:
@@ -109,7 +109,22 @@ class TritonClient:
         self.repository.remove(version)
         self._load()
 
-    def _load(self) -> None:
+    def _load(self, wanted: int | None = None) -> None:
+        """Have Triton look at the repository.
+
+        One version whose bundle was damaged or removed keeps Triton from loading any other, so such versions are
+        taken out. Raises TritonError where `wanted` is one of them, or for any other reason of Triton's.
+        """
+        try:
+            self._look()
+        except TritonError:
+            removed = self.repository.remove_unreadable()
+            if removed:
+                self._look()
+            if not removed or wanted in removed:
+                raise
+
+    def _look(self) -> None:
         served = bool(self.repository.versions())
         for model in MODELS:
             try:

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from serving.bundle import Bundle
+from serving.bundle import Bundle, BundleError, open_bundle
 
 RETRIEVER = "retriever"
 RANKER = "ranker"
@@ -96,6 +96,20 @@ class ModelRepository:
             target = self.path / model / str(version)
             if target.exists():
                 self._discard(target)
+
+    def remove_unreadable(self) -> list[int]:
+        """Remove versions whose bundle cannot be opened any more; which ones."""
+        unreadable = [version for version in self.versions() if not self._readable(version)]
+        for version in unreadable:
+            self.remove(version)
+        return unreadable
+
+    def _readable(self, version: int) -> bool:
+        try:
+            open_bundle((self.path / RETRIEVER / str(version) / "bundle").read_text().strip())
+        except (BundleError, OSError):
+            return False
+        return True
 
     def touch(self) -> None:
         """Make Triton's next load start every version anew, as after the death of a stub."""

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
@@ -41,6 +43,13 @@ class TritonServer:
     repository: ModelRepository
     process: subprocess.Popen[bytes]
     log: Path
+
+    def kill_stubs(self, model: str) -> None:
+        """End the Python processes of a model as a crash would."""
+        for process in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if model in " ".join(process.cmdline()):
+                    process.kill()
 
 
 def start_triton(directory: Path) -> TritonServer:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 
 import numpy as np
-import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
@@ -23,6 +20,7 @@ from streams.contracts.operations import DeadLetter
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord, Source, Status
 from tests.serving.conftest import TritonServer
 from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
+from tests.serving.shop import item_state
 
 pytestmark = pytest.mark.stack
 
@@ -174,8 +172,6 @@ def test_items_follow_their_topics(service: Running, client: RecommendationClien
     service.send(topics.items.name, None, "i299")
     service.item("i298", available=False)
     until(lambda: trending() == ["i297", "i296"])
-    from tests.serving.shop import item_state
-
     for source in ("0", "1"):
         service.send(topics.features_items.name, item_state(TODAY, 5000), f"{source}:i3")
     until(lambda: trending()[0] == "i3")
@@ -210,9 +206,7 @@ def test_a_damaged_bundle_does_not_go_live(service: Running, client: Recommendat
 
 
 def test_a_dead_stub_costs_personality_and_comes_back(service: Running, client: RecommendationClient) -> None:
-    for process in psutil.Process(service.triton.process.pid).children():
-        if "ranker" in " ".join(process.cmdline()):
-            os.kill(process.pid, signal.SIGKILL)
+    service.triton.kill_stubs("ranker")
     statuses = []
 
     def recovered() -> bool:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from serving.bundle import Bundle
@@ -31,6 +28,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Bundle]:
 @pytest.fixture(scope="module")
 def client(triton: TritonServer, bundles: dict[int, Bundle]) -> Iterator[TritonClient]:
     client = TritonClient(triton.url, triton.repository, timeout_s=2.0)
+    for version in triton.repository.versions():
+        client.drop(version)
     client.load(bundles[1], WIDTHS)
     yield client
     for version in triton.repository.versions():
@@ -121,13 +120,23 @@ def test_versions_come_and_go_without_a_failed_request(
 def test_a_killed_stub_is_found_by_a_probe_and_revived(
     client: TritonClient, triton: TritonServer, bundles: dict[int, Bundle]
 ) -> None:
-    for process in psutil.Process(triton.process.pid).children():
-        if "retriever" in " ".join(process.cmdline()):
-            os.kill(process.pid, signal.SIGKILL)
+    triton.kill_stubs("retriever")
     with pytest.raises(TritonError):
         client.probe(1, WIDTHS)
     client.load(bundles[1], WIDTHS)
     assert_retrieves(client, bundles[1])
+
+
+def test_a_version_whose_bundle_is_gone_does_not_keep_others_from_being_revived(
+    client: TritonClient, bundles: dict[int, Bundle], tmp_path: Path
+) -> None:
+    lost = write_bundle(tmp_path, 8, ITEMS)
+    client.load(lost, WIDTHS)
+    assert_retrieves(client, lost)
+    lost.file("ranker.onnx").unlink()
+    client.revive()
+    assert_retrieves(client, bundles[1])
+    assert 8 not in client.repository.versions()
 
 
 def test_an_altered_bundle_is_not_loaded_and_hurts_no_other(
