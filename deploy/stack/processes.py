@@ -75,8 +75,6 @@ def _signal_group(record: Record, number: signal.Signals) -> None:
 
 
 def _group_is_empty(record: Record) -> bool:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(record.pid, os.WNOHANG)  # reap it where it is our child, else it stays as a zombie
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if os.getpgid(process.pid) == record.pid and process.status() != psutil.STATUS_ZOMBIE:
@@ -84,18 +82,24 @@ def _group_is_empty(record: Record) -> bool:
     return True
 
 
+def _reap(record: Record) -> None:
+    """Collect an ended process where it is our child; else it would stay as a zombie while we live."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(record.pid, 0)
+
+
 def stop(record: Record, grace_s: float) -> bool:
     """SIGTERM the process group, SIGKILL what is left after `grace_s`; True if SIGTERM was enough."""
     _signal_group(record, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline:
-        if _group_is_empty(record):
-            return True
+    while not (gentle := _group_is_empty(record)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    _signal_group(record, signal.SIGKILL)
-    while not _group_is_empty(record):
-        time.sleep(0.05)
-    return False
+    if not gentle:
+        _signal_group(record, signal.SIGKILL)
+        while not _group_is_empty(record):
+            time.sleep(0.05)
+    _reap(record)
+    return gentle
 
 
 def tail(log: Path, lines: int = 25) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.stack.site import Site, read_environment
 from deploy.stack.stack import Stack, StackError
@@ -43,6 +44,31 @@ def test_redis_keeps_what_it_was_given_over_a_restart(tmp_path: Path) -> None:
         assert stack.site.redis_url == first
         with redis.Redis.from_url(first) as client:
             assert client.get("held") == b"water"
+    finally:
+        stack.down()
+
+
+@pytest.mark.stack
+def test_kafka_keeps_address_topics_and_records_over_a_restart(tmp_path: Path) -> None:
+    stack = Stack(site(tmp_path, HEADWATER_KAFKA_HEAP="256m"))
+    try:
+        stack.up(["kafka"])
+        servers = {"bootstrap.servers": stack.site.kafka_bootstrap_servers}
+        admin = AdminClient(servers)
+        [made] = admin.create_topics([NewTopic("kept", 1)]).values()
+        made.result(30)
+        producer = Producer(servers)
+        producer.produce("kept", b"water")
+        assert producer.flush(30) == 0
+        stack.down()
+        stack.up(["kafka"])
+        assert stack.site.kafka_bootstrap_servers == servers["bootstrap.servers"]
+        reader = Consumer({**servers, "group.id": "reader"})
+        reader.assign([TopicPartition("kept", 0, 0)])
+        message = reader.poll(30)
+        assert message is not None
+        assert message.value() == b"water"
+        reader.close()
     finally:
         stack.down()
 
