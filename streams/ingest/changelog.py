@@ -29,6 +29,11 @@ class Changelog:
         for customer, row in zip(customer_ids, rows, strict=True):
             self._sender.send(self._customers, _ENCODE(row._asdict()), customer.encode())
 
+    def forget_customers(self, customer_ids: Sequence[str]) -> None:
+        """Send tombstones."""
+        for customer in customer_ids:
+            self._sender.send(self._customers, None, customer.encode())
+
     def items(self, source: str, version: int, items: Sequence[tuple[str, bytes]]) -> None:
         """Send the new parts of a source."""
         headers: list[tuple[str, str | bytes | None]] = [("position", b"%d" % version)]

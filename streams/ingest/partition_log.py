@@ -151,3 +151,9 @@ class PartitionLog:
         else:
             why = f"Redis expects offset {answer!r}, not {offset}: it came back older than it was"
         raise LostPartitionError(f"partition {self.partition} of interactions: {why}")
+
+
+def applied_position(client: Client, partition: int) -> int | None:
+    """Return the offset before which a partition's effects are in the online store, None if nothing is known."""
+    found = send(client, [(b"HGET", b"hw:stream:%d" % partition, b"position")])[0]
+    return None if found is None else int(found)

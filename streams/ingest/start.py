@@ -10,13 +10,16 @@ from feature_repo.redis_commands import Client, send
 from streams import offline
 from streams.contracts.observability import logger
 from streams.ingest.apply import Applier, Held
-from streams.ingest.partition_log import PartitionLog
+from streams.ingest.partition_log import LostPartitionError, PartitionLog
 from streams.upserts import ERASED_KEY
 
 log = logger(__name__)
 
 BACKFILL_KEY = b"hw:backfill"
 """What was written in bulk: a `Backfilled` as JSON."""
+
+BACKFILLING_KEY = b"hw:backfilling"
+"""There while a backfill is under way; workers take up nothing meanwhile."""
 
 
 class Backfilled(msgspec.Struct, frozen=True):
@@ -71,7 +74,10 @@ class Starts:
         ------
         TopicChangedError: the topic ends before what is in the stores.
         RuntimeError: the stores do not belong together.
+        LostPartitionError: a backfill is under way.
         """
+        if send(self._client, [(b"EXISTS", BACKFILLING_KEY)])[0]:
+            raise LostPartitionError(f"partition {partition} of interactions: a backfill is under way")
         claim_log = PartitionLog(self._client, partition)
         claim = claim_log.claim()
         applier.recover(claim, partition, time.time_ns() // 1000)

@@ -1,0 +1,314 @@
+"""History in bulk, without Kafka: the same kernels, folded customer by customer, into the same stores.
+
+Afterwards everything looks as if the stream had brought it: rows in the online store, changelogs, offline files. The
+rows carry position -1, item state the source `backfill`, and Redis says where the stream takes over.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from confluent_kafka import Consumer, TopicPartition
+
+from feature_repo.catalogue import Catalogue
+from feature_repo.customer_state import CustomerStates, EventType
+from feature_repo.fold import Events, Outcome, fold
+from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty_items
+from feature_repo.keys import event_keys, item_keys
+from feature_repo.online_store import OnlineStore
+from feature_repo.redis_commands import Client, send
+from feature_repo.shop import Shop
+from streams import offline
+from streams.contracts.topics import Topics
+from streams.ingest.changelog import Changelog
+from streams.ingest.customer_writer import CustomerWriter
+from streams.ingest.item_writer import BACKFILL, ItemWriter
+from streams.ingest.partition_log import applied_position
+from streams.ingest.start import BACKFILL_KEY, BACKFILLING_KEY, Backfilled, read_backfilled
+from streams.sender import Sender
+
+POSITION = -1
+"""Position of a customer whose state comes from a backfill."""
+
+_EVENTS_AT_ONCE = 150_000
+_ITEMS_AT_ONCE = 5_000
+_LOCK_S = 900
+
+
+class BackfillError(RuntimeError):
+    """A backfill that must not be done."""
+
+
+class Progress(NamedTuple):
+    """What is being done, and how far it is."""
+
+    step: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a backfill did: rows read, accepted and given twice, customers and items written."""
+
+    rows: int
+    accepted: int
+    duplicates: int
+    customers: int
+    items: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where a backfill writes.
+
+    Attributes
+    ----------
+    kafka: librdkafka's connection settings.
+    offline: path of the offline store.
+    partitions: of the interactions topic.
+    """
+
+    store: OnlineStore
+    sender: Sender
+    topics: Topics
+    kafka: Mapping[str, Any]
+    offline: Any
+    partitions: int
+
+    @property
+    def client(self) -> Client:
+        """The connection to Redis."""
+        return self.store.client
+
+
+@dataclass(frozen=True)
+class History:
+    """Interactions as columns, sorted by customer, then by time.
+
+    Attributes
+    ----------
+    customer_ids, item_ids: distinct; `events.customer` and `item` point into them.
+    offsets: ``int64[customers + 1]``, where each customer's events begin.
+    order: ``int64[n]``, each event's row in the table that it was made of.
+    """
+
+    customer_ids: list[str]
+    item_ids: list[str]
+    item: npt.NDArray[np.int64]
+    events: Events
+    offsets: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+
+
+def history(table: pa.Table) -> History:
+    """Return the columns of a table with the offline store's schema."""
+    customers = table["customer_id"].combine_chunks().dictionary_encode()
+    items = table["item_id"].combine_chunks().dictionary_encode()
+    item_ids = items.dictionary.to_pylist()
+    customer = customers.indices.to_numpy().astype(np.int64)
+    item = items.indices.to_numpy().astype(np.int64)
+    time_us = table["time"].to_numpy()
+    n = table.num_rows
+    order = np.lexsort((np.arange(n), time_us, customer))
+    quantity = table["quantity"].to_numpy()
+    rating = table["rating"].to_numpy(zero_copy_only=False)
+    kinds = table["type"].combine_chunks().dictionary_encode()
+    codes = np.array([int(EventType[name.upper()]) for name in kinds.dictionary.to_pylist()] or [0], dtype=np.int8)
+    keys = item_keys(item_ids) if item_ids else np.zeros(1, dtype=np.uint64)
+    events = Events(
+        customer=customer,
+        item=keys[item] if n else np.zeros(0, dtype=np.uint64),
+        event=event_keys(table["event_id"].to_pylist()),
+        type=codes[kinds.indices.to_numpy()],
+        time=time_us,
+        quantity=quantity,
+        amount=table["amount"].to_numpy().astype(np.int32),
+        weight=np.where(np.isnan(rating), quantity, rating).astype(np.float32),
+        arrival=table["arrival"].to_numpy(),
+        offset=np.arange(n, dtype=np.int64),
+    ).take(order)
+    # Any ascending numbers below the stream's offsets will do.
+    events = replace(events, offset=np.arange(n, dtype=np.int64) - n)
+    counts = np.bincount(customer, minlength=len(customers.dictionary))
+    return History(
+        customers.dictionary.to_pylist(),
+        item_ids,
+        item[order],
+        events,
+        np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        order,
+    )
+
+
+def blocks(offsets: npt.NDArray[np.int64], size: int = _EVENTS_AT_ONCE) -> Iterator[tuple[int, int]]:
+    """Cut customers `[first, end)` so that each block has about `size` events, or one customer."""
+    first, n = 0, len(offsets) - 1
+    while first < n:
+        end = int(np.searchsorted(offsets, offsets[first] + size, side="right")) - 1
+        end = min(max(end, first + 1), n)
+        yield first, end
+        first = end
+
+
+class Backfill:
+    """One run.
+
+    Parameters
+    ----------
+    catalogue: of the source's items.
+    report: told about the progress.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        shop: Shop,
+        catalogue: Catalogue,
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._stores = stores
+        self._customers = CustomerWriter(stores.store, shop, catalogue)
+        self._items = ItemWriter(stores.store, shop, stores.partitions)
+        self._changelog = Changelog(stores.sender, stores.topics)
+        self._report = report
+
+    def run(self, table: pa.Table, source: str, until: int, stream: Mapping[int, int]) -> Summary:
+        """Write a history; see `guarded` for what must hold before.
+
+        Parameters
+        ----------
+        table: with the offline store's schema.
+        source, until: for the record.
+        stream: partition -> offset at which the stream takes over.
+        """
+        began = time.monotonic()
+        self._report(Progress("reading", 0, table.num_rows))
+        found = history(table)
+        self._report(Progress("reading", table.num_rows, table.num_rows))
+        states = empty_items(len(found.item_ids))
+        accepted = np.zeros(table.num_rows, dtype=bool)
+        for first, end in blocks(found.offsets):
+            rows = slice(found.offsets[first], found.offsets[end])
+            outcome, deltas = self._block(found, first, end)
+            accepted[found.order[rows]] = outcome == Outcome.APPLIED
+            _add(states, found, rows, deltas)
+            self._report(Progress("customers", rows.stop, table.num_rows))
+        self._write_items(found, states, int(table["arrival"].to_numpy().max(initial=0)))
+        self._stores.sender.flush(120.0)
+        self._report(Progress("offline store", 0, 1))
+        kept = table.filter(pa.array(accepted))
+        offline.write_range(self._stores.offline, kept, offline.BACKFILL, 0, table.num_rows)
+        record = Backfilled(until, kept.num_rows, source, {str(p): offset for p, offset in stream.items()})
+        send(self._stores.client, [(b"SET", BACKFILL_KEY, msgspec.json.encode(record))])
+        self._report(Progress("offline store", 1, 1))
+        return Summary(
+            table.num_rows,
+            kept.num_rows,
+            table.num_rows - kept.num_rows,
+            len(found.customer_ids),
+            len(found.item_ids),
+            time.monotonic() - began,
+        )
+
+    def _block(self, found: History, first: int, end: int) -> tuple[npt.NDArray[np.int8], ItemDeltas]:
+        rows = np.arange(found.offsets[first], found.offsets[end])
+        events = found.events.take(rows)
+        events = replace(events, customer=events.customer - first)
+        folded = fold(CustomerStates.empty(end - first), events)
+        states = replace(folded.states, position=np.full(end - first, POSITION, dtype=np.int64))
+        packed = states.rows()
+        ids = found.customer_ids[first:end]
+        arrived = np.maximum.reduceat(events.arrival, found.offsets[first:end] - found.offsets[first])
+        self._customers.write(ids, states, packed, arrived, replace_same=True)
+        self._changelog.customers(ids, packed)
+        return folded.outcome, folded.deltas
+
+    def _write_items(self, found: History, states: ItemStates, at: int) -> None:
+        total = len(found.item_ids)
+        for first in range(0, total, _ITEMS_AT_ONCE):
+            ids = found.item_ids[first : first + _ITEMS_AT_ONCE]
+            items = [(name, states[first + place].tobytes()) for place, name in enumerate(ids)]
+            self._items.write(BACKFILL, 0, items, at)
+            self._changelog.items(BACKFILL, 0, items)
+            self._report(Progress("items", first + len(ids), total))
+
+
+def _add(states: ItemStates, found: History, rows: slice, deltas: ItemDeltas) -> None:
+    """Add a block's changes to the items' states, in place."""
+    if len(deltas.items) == 0:
+        return
+    order = np.argsort(found.events.item[rows], kind="stable")
+    at = order[np.searchsorted(found.events.item[rows][order], deltas.items)]
+    which = found.item[rows][at]
+    states[which] = apply_deltas(states[which], deltas)
+
+
+@contextmanager
+def guarded(stores: Stores, replacing: bool, reset: Callable[[], None]) -> Iterator[dict[int, int]]:
+    """Keep workers away while a backfill runs; give the offsets at which the stream takes over.
+
+    Parameters
+    ----------
+    replacing: forget what there is first; the stream then begins at its present end.
+    reset: does the forgetting.
+
+    Raises
+    ------
+    BackfillError: there is something already, or another backfill is under way.
+    """
+    if not replacing:
+        _refuse_twice(stores)
+    if not send(stores.client, [(b"SET", BACKFILLING_KEY, b"1", b"NX", b"EX", _LOCK_S)])[0]:
+        raise BackfillError(
+            f"another backfill is under way; if it was killed, wait {_LOCK_S // 60} minutes or remove the key "
+            f"{BACKFILLING_KEY.decode()} from Redis"
+        )
+    try:
+        low, high = _ends(stores)
+        # Workers lose their partitions by this, and can't take them up while the lock is there.
+        send(stores.client, [(b"DEL", b"hw:stream:%d" % partition) for partition in range(stores.partitions)])
+        if replacing:
+            time.sleep(1.0)  # for a batch that was on its way
+            reset()
+        yield high if replacing else low
+    finally:
+        send(stores.client, [(b"DEL", BACKFILLING_KEY)])
+
+
+def _refuse_twice(stores: Stores) -> None:
+    way_out = "Give --replace to forget it all and start over from the end of the stream."
+    before = read_backfilled(stores.client)
+    if before is not None:
+        raise BackfillError(f"{before.rows:,} events of {before.source} are backfilled already. {way_out}")
+    low, _ = _ends(stores)
+    for partition in range(stores.partitions):
+        position = applied_position(stores.client, partition)
+        if position is not None and position > low[partition]:
+            raise BackfillError(
+                f"events of the stream are applied already (partition {partition} up to offset {position}); history "
+                f"can't be put under them. {way_out}"
+            )
+    if offline.positions(stores.offline):
+        raise BackfillError(f"the offline store {stores.offline} is not empty. {way_out}")
+
+
+def _ends(stores: Stores) -> tuple[dict[int, int], dict[int, int]]:
+    """Return each partition's oldest and next offset."""
+    topic = stores.topics.interactions.name
+    consumer = Consumer({**stores.kafka, "group.id": "headwater-metadata"})
+    try:
+        found = {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30.0)
+            for partition in range(stores.partitions)
+        }
+    finally:
+        consumer.close()
+    return {p: low for p, (low, _) in found.items()}, {p: high for p, (_, high) in found.items()}
