@@ -86,15 +86,29 @@ class CompleteJourney(Source):
     def chunks(self, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
         """Purchases; the unit price is what was paid for the line by its quantity, unknown where that is 0."""
         raw = self._transactions(_TRANSACTION)
-        time = raw["transaction_timestamp"].cast(pa.timestamp("us")).cast(pa.int64())
+        time = _micros(raw)
         span = between(time, start, stop)
         for first in range(span.start, span.stop, CHUNK):
             n = min(CHUNK, span.stop - first)
             yield _purchases(raw.slice(first, n), time.slice(first, n), first)
 
+    def count(self, start: int | None = None, stop: int | None = None) -> int:
+        """From the timestamps alone."""
+        rows = between(_micros(self._transactions(["transaction_timestamp"])), start, stop)
+        return len(range(rows.start, rows.stop))
+
+    def span(self) -> tuple[int, int] | None:
+        """From the timestamps alone."""
+        time = _micros(self._transactions(["transaction_timestamp"]))
+        return time[0].as_py(), time[-1].as_py()
+
     def _transactions(self, columns: list[str]) -> pa.Table:
         """The file is in time order already."""
         return pq.read_table(self._directory / "transactions.parquet", columns=columns)
+
+
+def _micros(raw: pa.Table) -> pa.ChunkedArray:
+    return raw["transaction_timestamp"].cast(pa.timestamp("us")).cast(pa.int64())
 
 
 def _purchases(raw: pa.Table, time: pa.ChunkedArray, first_row: int) -> pa.Table:

@@ -66,6 +66,18 @@ class Source(ABC):
         Ties keep the source's own order. Times, ids and types are valid; a chunk is never empty.
         """
 
+    def count(self, start: int | None = None, stop: int | None = None) -> int:
+        """How many interactions `chunks` yields; sources that know it without reading say so quicker."""
+        return sum(chunk.num_rows for chunk in self.chunks(start, stop))
+
+    def span(self) -> tuple[int, int] | None:
+        """Times of the first and the last interaction in microseconds; None if there is none."""
+        first = last = None
+        for chunk in self.chunks():
+            first = chunk["time"][0].as_py() if first is None else first
+            last = chunk["time"][-1].as_py()
+        return None if first is None or last is None else (first, last)
+
     def interactions(self, start: int | None = None, stop: int | None = None) -> Iterator[list[Interaction]]:
         """The same as `chunks`, as events."""
         for chunk in self.chunks(start, stop):

@@ -120,6 +120,15 @@ class Synthetic(Source):
             if (start is None or last >= start) and (stop is None or first < stop):
                 yield from cut(self._block(block), start, stop)
 
+    def count(self, start: int | None = None, stop: int | None = None) -> int:
+        """All events are known to be `events`; parts are generated to be counted."""
+        return self.options.events if start is None and stop is None else super().count(start, stop)
+
+    def span(self) -> tuple[int, int] | None:
+        """From the first and the last block."""
+        last = -(-self.options.events // _BLOCK) - 1
+        return self._block(0)["time"][0].as_py(), self._block(last)["time"][-1].as_py()
+
     def _times(self, index: Floats) -> Ints:
         """Event times, ascending: evenly spread, then bent so that evenings are busier than nights."""
         o = self.options
