@@ -1,120 +1,13 @@
-"""A real Triton on free ports, one a session."""
+"""A real Triton on free ports, one a session, and the serving process on it, one a module."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
 import pytest
-import tritonclient.grpc as grpc
-from tritonclient.utils import InferenceServerException
 
-from serving.triton.repository import ModelRepository
-
-ROOT = Path(__file__).resolve().parents[2]
-TRITON = ROOT / ".headwater/tritonserver/pytriton/tritonserver"
-STUB = TRITON / "python_backend_stubs/3.11/triton_python_backend_stub"
-ENVIRONMENT = ROOT / ".venv-triton"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-@dataclass
-class TritonServer:
-    """A running Triton: its gRPC address, model repository, process and log."""
-
-    url: str
-    repository: ModelRepository
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def kill_stubs(self, model: str) -> None:
-        """End the Python processes of a model as a crash would."""
-        for process in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess):
-                if model in " ".join(process.cmdline()):
-                    process.kill()
-
-
-def start_triton(directory: Path) -> TritonServer:
-    backends = directory / "backends"
-    backends.mkdir(parents=True)
-    (backends / "python").mkdir()
-    for source in {p.name: p for p in [*(TRITON / "backends/python").iterdir(), STUB]}.values():
-        (backends / "python" / source.name).symlink_to(source)
-    repository = ModelRepository(directory / "models", instances={"ranker": 1})
-    repository.prepare()
-    http, grpc_port, metrics = free_ports(3)
-    libraries = ROOT / ".headwater/tritonserver/nvidia_pytriton.libs"
-    command = [
-        TRITON / "bin/tritonserver",
-        f"--model-repository={repository.path}",
-        f"--backend-directory={backends}",
-        "--model-control-mode=explicit",
-        "--load-model=*",
-        "--strict-readiness=false",
-        "--exit-on-error=false",
-        "--exit-timeout-secs=8",
-        "--disable-auto-complete-config",
-        "--http-address=127.0.0.1",
-        f"--http-port={http}",
-        "--grpc-address=127.0.0.1",
-        f"--grpc-port={grpc_port}",
-        "--metrics-address=127.0.0.1",
-        f"--metrics-port={metrics}",
-    ]
-    environment = dict(os.environ) | {
-        "PATH": f"{ENVIRONMENT / 'bin'}:{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": str(libraries),
-        "VIRTUAL_ENV": str(ENVIRONMENT),
-    }
-    log = directory / "triton.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-    server = TritonServer(f"127.0.0.1:{grpc_port}", repository, process, log)
-    client = grpc.InferenceServerClient(server.url)
-    try:
-        deadline = time.monotonic() + 60
-        while not is_live(client):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise RuntimeError(f"Triton did not start: {log.read_text()[-3000:]}")
-            time.sleep(0.1)
-    finally:
-        client.close()
-    return server
-
-
-def is_live(client: grpc.InferenceServerClient) -> bool:
-    try:
-        return bool(client.is_server_live(client_timeout=1))
-    except InferenceServerException:
-        return False
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait(5)
+from tests.serving.running import Running, running
+from tests.serving.triton_server import ENVIRONMENT, TRITON, TritonServer, start_triton, stop
 
 
 @pytest.fixture(scope="session")
@@ -124,3 +17,14 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     server = start_triton(tmp_path_factory.mktemp("triton"))
     yield server
     stop(server.process)
+
+
+@pytest.fixture(scope="module")
+def service(
+    kafka: str, redis_url: str, triton: TritonServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """The serving process, started without a model."""
+    service = running(kafka, redis_url, triton, tmp_path_factory.mktemp("serving"))
+    service.start()
+    yield service
+    assert service.close() == 0, service.log.read_text()[-4000:]

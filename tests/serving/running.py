@@ -36,9 +36,9 @@ from streams.contracts.compacted import CompactedTable
 from streams.contracts.events import Item
 from streams.contracts.operations import BundleAnnouncement
 from streams.create_topics import create_topics
-from tests.serving.conftest import ROOT, TritonServer, free_ports, stop
 from tests.serving.shop import encoder_spec, history, item_state
 from tests.serving.tiny_bundle import write_bundle
+from tests.serving.triton_server import ROOT, TritonServer, free_ports, stop
 
 T = TypeVar("T")
 
@@ -146,7 +146,18 @@ class Running:
 
     def start(self) -> None:
         """Start the process and wait until it says that it is ready."""
-        environment = dict(os.environ) | {
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving.consumer"],
+                cwd=ROOT,
+                env=dict(os.environ) | self.environment(),
+                stderr=log,
+            )
+        until(self.ready)
+
+    def environment(self) -> dict[str, str]:
+        """What processes of this shop are configured with."""
+        return {
             "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
             "REDIS_URL": self.settings.redis_url,
             "HEADWATER_TRITON_URL": self.triton.url,
@@ -158,11 +169,6 @@ class Running:
             "HEADWATER_TOPIC_PREFIX": self.settings.topic_prefix,
             "HEADWATER_METRICS_PORT": str(self.metrics_port),
         }
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "serving.consumer"], cwd=ROOT, env=environment, stderr=log
-            )
-        until(self.ready)
 
     def ready(self) -> bool:
         """Does its metrics page say so?"""

@@ -18,23 +18,12 @@ from serving.snapshot import snapshot
 from streams.contracts.codec import decode
 from streams.contracts.operations import DeadLetter
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord, Source, Status
-from tests.serving.conftest import TritonServer
-from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
+from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, until
 from tests.serving.shop import item_state
 
 pytestmark = pytest.mark.stack
 
 AS_OF_MS = (TODAY * DAY + 3_600_000_000) // 1000
-
-
-@pytest.fixture(scope="module")
-def service(
-    kafka: str, redis_url: str, triton: TritonServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
-    service = running(kafka, redis_url, triton, tmp_path_factory.mktemp("serving"))
-    service.start()
-    yield service
-    assert service.close() == 0, service.log.read_text()[-4000:]
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 
 from serving.bundle import Bundle
 from serving.triton.client import TritonClient, TritonError
-from tests.serving.conftest import TritonServer
 from tests.serving.tiny_bundle import WIDTHS, Linear, write_bundle
+from tests.serving.triton_server import TritonServer
 
 ITEMS = [f"item-{number}" for number in range(50)]
 CATEGORICAL = np.array([[1, 2], [3, 4]], np.int32)
