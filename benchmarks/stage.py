@@ -1,0 +1,35 @@
+"""Where benchmarks run: a stack of their own, prepared once and kept, so that only the first run is slow."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from deploy.demo.world import World
+from deploy.stack.site import ROOT
+
+STATE = ROOT / "build" / "bench-state"
+NEVER = 1_000_000_000
+
+
+@contextmanager
+def shop(console: Console, name: str = "complete_journey") -> Iterator[World]:
+    """Give a running stack that knows the year up to the cut and serves a model of it; stop it afterwards."""
+    world = World.at(STATE / name, name, console, train_every=NEVER)
+    try:
+        world.stack.up()
+        world.prepare()
+        yield world
+    finally:
+        world.stack.down()
+
+
+@contextmanager
+def empty(console: Console, name: str = "synthetic", parts: Sequence[str] = ("streams",)) -> Iterator[World]:
+    """Give the named parts and all they need, running, with nothing in them; stop them afterwards."""
+    world = World.of(STATE / f"empty-{name}", name, console, train_every=NEVER, shop=name)
+    try:
+        world.stack.up(list(parts))
+        yield world
+    finally:
+        world.stack.down()
