@@ -54,6 +54,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tower_rate: float = 2e-3
     tower_batch: int = 2048
     tower_epochs: int = 4
+    tower_temperature: float = 0.1
+    tower_normalised: bool = True
 
     incremental_rate: float = 0.3
     """Share of the full training's learning rate that an incremental run continues with."""

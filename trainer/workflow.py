@@ -16,7 +16,7 @@ import pandas as pd
 from dask.delayed import Delayed
 from numpy.typing import NDArray
 
-from feature_repo.columns import GROUPS, Column
+from feature_repo.columns import GROUPS, Column, Group
 from feature_repo.encoder import CategoricalInput, ContinuousInput, EncoderSpec
 from trainer.vocabulary import Vocabularies
 
@@ -57,7 +57,7 @@ class FrozenNormalize(nvt.ops.Normalize):  # type: ignore[misc]
 
     def fit(self, col_selector: Any, ddf: Any) -> Delayed:
         """Nothing to fit."""
-        return Delayed("no-op", {"no-op": {}})
+        return Delayed("no-op", {"no-op": {}})  # type: ignore[no-untyped-call]
 
     def fit_finalize(self, dask_stats: Any) -> None:
         """Nothing was fitted."""
@@ -132,7 +132,7 @@ class Workflow:
             group: GroupWorkflow([c for c in columns if c.group == group], paths, moments) for group in GROUPS
         }
 
-    def transform(self, values: Columns, group: str) -> Encoded:
+    def transform(self, values: Columns, group: Group) -> Encoded:
         """Encode the columns of one group."""
         return self._groups[group].transform(values)
 

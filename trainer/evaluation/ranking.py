@@ -1,0 +1,89 @@
+"""The table of protocol A: the served lists beside every baseline, with intervals and paired differences."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.evaluation import baselines
+from trainer.evaluation.metrics import Interval, Lists, bootstrap, coverage_interval, judge
+from trainer.evaluation.protocol import Split
+
+Float64 = npt.NDArray[np.float64]
+
+
+class Contender(NamedTuple):
+    """Both lists of each customer: over all items, and without what the customer bought before."""
+
+    everything: Lists
+    novel: Lists
+
+
+class Scored(NamedTuple):
+    """A contender's metrics with their intervals, and the metrics for each customer behind them."""
+
+    intervals: dict[str, Interval]
+    values: dict[str, Float64]
+
+
+def baseline_lists(split: Split) -> dict[str, Contender]:
+    """Return the lists of each baseline, made from the past alone."""
+    known = baselines.Known.at(split.past, split.cut)
+    out = {}
+    for name, baseline in baselines.BASELINES.items():
+        scores = baseline(known)
+        out[name] = Contender(
+            baselines.lists(known, scores, list(split.truth), novel=False),
+            baselines.lists(known, scores, list(split.novel_truth), novel=True),
+        )
+    return out
+
+
+def score(contender: Contender, split: Split, seed: int = 0) -> Scored:
+    """Judge a contender: ``ndcg_at_10``, ``map_at_12``, ``recall_at_10``, ``hit_at_10`` and ``coverage_at_10`` over
+    all items, the same with ``novel_`` before them over novel ones."""
+    intervals: dict[str, Interval] = {}
+    values: dict[str, Float64] = {}
+    sides = (("", contender.everything, split.truth), ("novel_", contender.novel, split.novel_truth))
+    for prefix, lists, truth in sides:
+        if not truth:
+            continue
+        for name, each in judge(lists, truth).metrics().items():
+            values[prefix + name] = each
+            intervals[prefix + name] = bootstrap(each, seed)
+        asked = {customer: lists.get(customer, ()) for customer in truth}
+        intervals[f"{prefix}coverage_at_10"] = coverage_interval(asked, len(split.past.items), seed=seed)
+    return Scored(intervals, values)
+
+
+def differences(one: Scored, other: Scored, seed: int = 0) -> dict[str, Interval]:
+    """Return by how much one contender is above another on the same customers, metric by metric."""
+    return {name: bootstrap(values - other.values[name], seed) for name, values in one.values.items()}
+
+
+def report(split: Split, served: Scored, others: Mapping[str, Scored], seed: int = 0) -> dict[str, Any]:
+    """Return what `ranking.json` holds: figures as numbers, each with its 95% interval beside it."""
+    return {
+        "protocol": "A",
+        "cut": str(np.datetime64(split.cut, "us")) + "Z",
+        "customers": len(split.truth),
+        "novel_customers": len(split.novel_truth),
+        "items": len(split.past.items),
+        "seed": seed,
+        "served": _plain(served.intervals),
+        "baselines": {name: _plain(scored.intervals) for name, scored in others.items()},
+        "served_minus": {
+            name: {metric: asdict(interval) for metric, interval in differences(served, scored, seed).items()}
+            for name, scored in others.items()
+        },
+    }
+
+
+def _plain(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for name, interval in intervals.items():
+        out[name] = interval.mean
+        out[f"{name}_interval"] = [interval.low, interval.high]
+    return out
