@@ -182,9 +182,7 @@ def _check_rating(event: Interaction, limits: Limits) -> None:
 def _bad_size(value: bytes | None, limits: Limits) -> Rejected:
     if not value:
         return Rejected(Reason.EMPTY, "the record has no value")
-    return Rejected(
-        Reason.TOO_LARGE, f"the record has {len(value)} bytes; at most {limits.max_bytes} are taken"
-    )
+    return Rejected(Reason.TOO_LARGE, f"the record has {len(value)} bytes; at most {limits.max_bytes} are taken")
 
 
 def _bad_id(message: Any, *names: str) -> Rejected:
@@ -204,9 +202,7 @@ def _absurd_time(event: Interaction, arrival: int, limits: Limits) -> Rejected:
 
 
 def _absurd_price(name: str, price: float, limits: Limits) -> Rejected:
-    return Rejected(
-        Reason.ABSURD_PRICE, f"{name} has price {price}; it must be between 0 and {limits.max_price}"
-    )
+    return Rejected(Reason.ABSURD_PRICE, f"{name} has price {price}; it must be between 0 and {limits.max_price}")
 
 
 def _too_many(what: str, count: int, limits: Limits) -> Rejected:

@@ -49,12 +49,8 @@ TRIGGERS = Counter("headwater_triggers_total", "Training triggers sent", ["reaso
 # Serving.
 REQUESTS = Counter("headwater_requests_total", "Requests answered, by status", ["status"])
 FALLBACKS = Counter("headwater_fallbacks_total", "Answers without the full model, by reason", ["reason"])
-REQUEST_SECONDS = Histogram(
-    "headwater_request_seconds", "From a request's Kafka timestamp to its reply", buckets=_FAST
-)
-REQUEST_STAGE_SECONDS = Histogram(
-    "headwater_request_stage_seconds", "Answering, by stage", ["stage"], buckets=_FAST
-)
+REQUEST_SECONDS = Histogram("headwater_request_seconds", "From a request's Kafka timestamp to its reply", buckets=_FAST)
+REQUEST_STAGE_SECONDS = Histogram("headwater_request_stage_seconds", "Answering, by stage", ["stage"], buckets=_FAST)
 REQUEST_LAG = Gauge("headwater_request_lag", "Requests not yet answered", ["partition"])
 
 # Models.
@@ -110,9 +106,7 @@ def configure_logging(process: str, level: str | None = None) -> None:
     """
     level = (level or os.environ.get("HEADWATER_LOG_LEVEL") or "INFO").upper()
     if level not in logging.getLevelNamesMapping():
-        raise ValueError(
-            f"log level {level!r}: give one of DEBUG, INFO, WARNING, ERROR (HEADWATER_LOG_LEVEL)"
-        )
+        raise ValueError(f"log level {level!r}: give one of DEBUG, INFO, WARNING, ERROR (HEADWATER_LOG_LEVEL)")
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -63,9 +63,7 @@ def why(value: bytes, message: type[Any], error: Exception) -> Rejected:
         return Rejected(Reason.NOT_JSON, str(wrong))
     if not isinstance(raw, dict):
         return Rejected(Reason.NOT_OBJECT, f"a JSON object is needed, this is {shown(raw)}")
-    found = [
-        found for field in msgspec.structs.fields(message) if (found := _why_field(raw, field)) is not None
-    ]
+    found = [found for field in msgspec.structs.fields(message) if (found := _why_field(raw, field)) is not None]
     if not found:
         return Rejected(Reason.WRONG_TYPE, str(error))
     return min(found, key=lambda rejected: _ORDER[rejected.reason])
@@ -88,10 +86,6 @@ def _why_field(raw: dict[str, Any], field: msgspec.structs.FieldInfo) -> Rejecte
         msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         types, reason = _REFUSED.get(name, ((), Reason.WRONG_TYPE))
-        right_type = (
-            isinstance(value, types) and not isinstance(value, bool) and " - at `$[" not in str(error)
-        )
-        return Rejected(
-            reason if right_type else Reason.WRONG_TYPE, f"field {name!r} is {shown(value)}: {error}"
-        )
+        right_type = isinstance(value, types) and not isinstance(value, bool) and " - at `$[" not in str(error)
+        return Rejected(reason if right_type else Reason.WRONG_TYPE, f"field {name!r} is {shown(value)}: {error}")
     return None
