@@ -1,0 +1,101 @@
+"""Items in process equal what their records say, however the records are cut into batches."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feature_repo.catalogue import CatalogueItem
+from feature_repo.encoder import Encoder
+from feature_repo.items_state import ITEM_STATE, total
+from feature_repo.purchases import DAY
+from serving.items_table import FeatureRecord, ItemsTable
+from serving.trending import trending
+from tests.serving.shop import DEPARTMENTS, SHOP, TODAY, encoder_spec, item_state, items_table
+
+RECORDS = st.lists(
+    st.tuples(
+        st.sampled_from(["0", "1", "backfill"]),
+        st.integers(0, 8),
+        st.one_of(st.none(), st.tuples(st.integers(TODAY - 90, TODAY), st.integers(1, 50))),
+    ),
+    max_size=40,
+)
+
+
+def records(drawn: list[tuple[str, int, tuple[int, int] | None]]) -> list[FeatureRecord]:
+    return [
+        FeatureRecord(source, f"i{item}", None if state is None else item_state(*state))
+        for source, item, state in drawn
+    ]
+
+
+@given(RECORDS, st.lists(st.integers(0, 40), max_size=4))
+def test_totals_are_the_sums_of_the_latest_parts(
+    drawn: list[tuple[str, int, tuple[int, int] | None]], cuts: list[int]
+) -> None:
+    every = records(drawn)
+    table = ItemsTable(SHOP)
+    bounds = [0, *sorted(cuts), len(every)]
+    for start, end in pairwise(bounds):
+        table.apply_features(every[start:end])
+    latest = {(record.source, record.item_id): record.state for record in every}
+    for row, item_id in enumerate(table.catalogue.item_ids):
+        parts = [state for (_, item), state in latest.items() if item == item_id and state is not None]
+        stacked = np.frombuffer(b"".join(parts), ITEM_STATE)
+        assert table.states[row] == total(stacked, np.array([0, len(parts)]))[0]
+
+
+@given(RECORDS, RECORDS)
+def test_matrices_and_trending_follow_changes(
+    first: list[tuple[str, int, tuple[int, int] | None]], then: list[tuple[str, int, tuple[int, int] | None]]
+) -> None:
+    table = ItemsTable(SHOP)
+    table.apply_features(records(first))
+    encoder = Encoder(encoder_spec([f"i{k}" for k in range(6)]))
+    matrix = table.matrix(encoder)
+    days = (TODAY, TODAY - 30)
+    for day in days:
+        matrix.on(day)
+        table.trending(day)
+    table.apply_features(records(then))
+    table.apply_catalogue({"i3": CatalogueItem("i3", "Tea", True, 99, {"department": "tea"}), "i4": None})
+    table.refresh_trending()
+    for day in days:
+        fresh = table.matrix(encoder).on(day)
+        held = matrix.on(day)
+        assert held.size == fresh.size == len(table.catalogue)
+        np.testing.assert_array_equal(held.categorical[: held.size], fresh.categorical)
+        np.testing.assert_array_equal(held.continuous[: held.size], fresh.continuous)
+        expected = trending(table.states, table.catalogue.keys, day * DAY)
+        np.testing.assert_array_equal(table.trending(day).order, expected.order)
+        np.testing.assert_allclose(table.trending(day).weights, expected.weights, rtol=1e-12)
+
+
+def test_only_the_last_few_days_are_kept() -> None:
+    table = items_table(5)
+    matrix = table.matrix(Encoder(encoder_spec(["i0"])))
+    for day in range(TODAY, TODAY + 6):
+        matrix.on(day)
+    assert matrix.days == [TODAY + 3, TODAY + 4, TODAY + 5]
+
+
+def test_the_streams_clock_is_the_newest_event_told() -> None:
+    table = ItemsTable(SHOP)
+    assert table.newest_event_at == 0
+    table.apply_features([FeatureRecord("0", "i1", item_state(TODAY, 1))])
+    assert table.newest_event_at == TODAY * DAY
+    table.apply_features([FeatureRecord("0", "i2", item_state(TODAY - 4, 1))], newest_event_at=TODAY * DAY + 17)
+    assert table.newest_event_at == TODAY * DAY + 17
+
+
+def test_a_withdrawn_item_keeps_its_row_and_comes_back() -> None:
+    table = items_table(3)
+    table.apply_catalogue({"i1": None})
+    assert table.catalogue.available.tolist() == [True, False, True]
+    table.apply_catalogue({"i1": CatalogueItem("i1", "again", True, 5, {"department": DEPARTMENTS[0]})})
+    assert table.catalogue.row("i1") == 1
+    assert table.catalogue.available.all()

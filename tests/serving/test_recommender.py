@@ -1,0 +1,180 @@
+"""Recommending over arrays: what an answer holds, and what it falls back to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from feature_repo.encoder import Encoder
+from feature_repo.purchases import DAY
+from serving.candidates import Limits, Source
+from serving.local_scorer import LocalScorer
+from serving.recommender import Query, Recommendation, Recommender
+from serving.scorer import ScorerError
+from serving.snapshot import Snapshot, snapshot, widths
+from streams.contracts.requests import FallbackReason
+from tests.serving.shop import SHOP, TODAY, customers, encoder_spec, items_table
+from tests.serving.tiny_bundle import write_bundle
+
+N = 120
+ITEMS = [f"i{k}" for k in range(N)]
+BOUGHT = {"ann": ITEMS[:30], "bob": ["i7", "i7", "i9"], "eve": []}
+AS_OF = TODAY * DAY + 1000
+TABLE = items_table(N)
+CUSTOMERS = customers(BOUGHT, TABLE.catalogue, unknown=["zoe"])
+PLACES = {name: place for place, name in enumerate(CUSTOMERS.ids)}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    spec = encoder_spec(ITEMS)
+    directory = tmp_path_factory.mktemp("bundles")
+    bundle = write_bundle(directory, 1, ITEMS, widths(Encoder(spec)), spec.to_json(), SHOP.name)
+    return snapshot(bundle, TABLE, TODAY)
+
+
+@pytest.fixture(scope="module")
+def recommender(model: Snapshot) -> Recommender:
+    return Recommender(TABLE, LocalScorer(model.bundle), lambda: 0.0)
+
+
+def ask(recommender: Recommender, model: Snapshot | None, *queries: Query) -> list[Recommendation]:
+    rows = CUSTOMERS.take(np.array([PLACES[query.customer_id] for query in queries], np.int64))
+    return recommender.recommend(queries, rows, model)
+
+
+@settings(deadline=None)
+@given(
+    customer=st.sampled_from(["ann", "bob", "eve"]),
+    n=st.integers(1, 200),
+    exclude=st.sets(st.sampled_from(ITEMS)),
+    exclude_purchased=st.booleans(),
+    categories=st.sets(st.sampled_from(["bread", "tea"])),
+)
+def test_answers_are_ordered_distinct_and_filtered(
+    recommender: Recommender,
+    model: Snapshot,
+    customer: str,
+    n: int,
+    exclude: set[str],
+    exclude_purchased: bool,
+    categories: set[str],
+) -> None:
+    query = Query(customer, AS_OF, n, tuple(exclude), exclude_purchased, tuple(categories))
+    [answer] = ask(recommender, model, query)
+    assert answer.reason is None
+    assert answer.version == 1
+    found = [ITEMS[row] for row in answer.rows]
+    assert len(set(found)) == len(found) <= n
+    assert not set(found) & exclude
+    assert not (exclude_purchased and set(found) & set(BOUGHT[customer]))
+    departments = ("bread", "fruit", "tea")
+    assert all(not categories or departments[row % 3] in categories for row in answer.rows)
+    assert (np.diff(answer.scores) <= 0).all()
+    history = {item for item, mask in zip(found, answer.sources, strict=True) if mask & Source.HISTORY}
+    assert history == set(found) & set(BOUGHT[customer])
+
+
+def test_every_allowed_item_is_ranked_when_all_are_candidates(recommender: Recommender, model: Snapshot) -> None:
+    """The best of all items by the model itself, worked out from the features as scored."""
+    [everything] = ask(recommender, model, Query("ann", AS_OF, 200))
+    assert sorted(everything.rows) == list(range(N))
+    assert everything.features is not None
+    scores = LocalScorer(model.bundle).rank(1, *everything.features)
+    np.testing.assert_allclose(scores, everything.scores, rtol=1e-6)
+    [best] = ask(recommender, model, Query("ann", AS_OF, 10))
+    assert best.rows.tolist() == everything.rows[:10].tolist()
+
+
+def test_a_batch_answers_as_each_alone(recommender: Recommender, model: Snapshot) -> None:
+    queries = [
+        Query("ann", AS_OF, 5),
+        Query("zoe", AS_OF, 5),
+        Query("bob", AS_OF - 3 * DAY, 5),
+        Query("ann", AS_OF + DAY, 7, exclude_purchased=True),
+        Query("eve", AS_OF, 5),
+    ]
+    together = ask(recommender, model, *queries)
+    for query, answer in zip(queries, together, strict=True):
+        [alone] = ask(recommender, model, query)
+        assert answer.rows.tolist() == alone.rows.tolist()
+        np.testing.assert_allclose(answer.scores, alone.scores, rtol=1e-6)
+        assert answer.reason == alone.reason
+
+
+def trending_first(n: int) -> list[int]:
+    return list(range(N - 1, N - 1 - n, -1))
+
+
+def test_fallbacks_are_trending_with_the_reason(recommender: Recommender, model: Snapshot) -> None:
+    [stranger, late, normal] = ask(
+        recommender, model, Query("zoe", AS_OF, 3), Query("ann", AS_OF, 4, deadline=-1.0), Query("ann", AS_OF, 2)
+    )
+    assert (stranger.reason, stranger.rows.tolist()) == (FallbackReason.UNKNOWN_CUSTOMER, trending_first(3))
+    assert (late.reason, late.rows.tolist()) == (FallbackReason.DEADLINE, trending_first(4))
+    assert normal.reason is None
+    [unready] = ask(recommender, None, Query("ann", AS_OF, 3, exclude_items=["i119"]))
+    assert unready.reason is FallbackReason.MODEL_UNAVAILABLE
+    assert unready.rows.tolist() == trending_first(4)[1:]
+
+
+class Broken:
+    """A scorer that retrieves as told and then breaks, with a clock that moves on while it does."""
+
+    def __init__(self, scorer: LocalScorer) -> None:
+        self.scorer = scorer
+        self.now = 0.0
+
+    def retrieve(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return self.scorer.retrieve(version, categorical, continuous, k)
+
+    def rank(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        self.now += 5.0
+        raise ScorerError("gone")
+
+
+def test_models_that_break_cost_personality_only(model: Snapshot) -> None:
+    broken = Broken(LocalScorer(model.bundle))
+    recommender = Recommender(TABLE, broken, lambda: broken.now)
+    [patient, hasty] = ask(
+        recommender, model, Query("ann", AS_OF, 3, deadline=60.0), Query("bob", AS_OF, 3, deadline=1.0)
+    )
+    assert (patient.reason, hasty.reason) == (FallbackReason.MODEL_UNAVAILABLE, FallbackReason.DEADLINE)
+    assert patient.rows.tolist() == hasty.rows.tolist() == trending_first(3)
+
+
+def test_nothing_left_is_an_empty_answer(recommender: Recommender, model: Snapshot) -> None:
+    [answer] = ask(recommender, model, Query("ann", AS_OF, 3, exclude_items=ITEMS))
+    assert (len(answer.rows), answer.reason) == (0, None)
+
+
+def test_candidates_stay_within_the_limits(model: Snapshot) -> None:
+    seen: list[int] = []
+
+    class Counting(LocalScorer):
+        def rank(
+            self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
+        ) -> NDArray[np.float32]:
+            seen.append(len(categorical))
+            return super().rank(version, categorical, continuous)
+
+    limits = Limits(two_tower=20, history=20, trending=20, total=25)
+    recommender = Recommender(TABLE, Counting(model.bundle), lambda: 0.0, limits)
+    ask(recommender, model, Query("ann", AS_OF, 10))
+    assert seen == [25]
+
+
+def test_a_bundle_of_another_shop_is_refused(tmp_path: Path) -> None:
+    spec = encoder_spec(ITEMS)
+    bundle = write_bundle(tmp_path, 1, ITEMS, widths(Encoder(spec)), spec.to_json(), "elsewhere")
+    with pytest.raises(ValueError, match="is for shop 'elsewhere', this process serves 'corner'"):
+        snapshot(bundle, TABLE, TODAY)
