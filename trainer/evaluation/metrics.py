@@ -81,8 +81,8 @@ def average_precision(hits: Hits, relevant: Int64, k: int = AT_MAP) -> Float64:
     """Mean of the precision at each hit, over min(k, relevant)."""
     top = hits[:, :k]
     precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
-    summed: Float64 = (precision * top).sum(axis=1)
-    return summed / np.minimum(k, relevant)
+    out: Float64 = np.einsum("nk,nk->n", precision, top) / np.minimum(k, relevant)
+    return out
 
 
 def recall(hits: Hits, relevant: Int64, k: int = AT) -> Float64:
@@ -125,7 +125,7 @@ def coverage_interval(lists: Lists, n_items: int, k: int = AT, seed: int = 0, re
         found = np.bincount(table[chosen].ravel() + 1, minlength=len(names) + 1)[1:]
         shares.append(int(np.count_nonzero(found)) / max(n_items, 1))
     at, middle, (low, high) = coverage(lists, n_items, k), sum(shares) / len(shares), _bounds(shares)
-    return Interval(at, at + low - middle, at + high - middle)
+    return Interval(at, at - max(middle - low, 0.0), at + max(high - middle, 0.0))
 
 
 def bootstrap(values: Float64, seed: int = 0, resamples: int = 1000) -> Interval:
