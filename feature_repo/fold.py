@@ -102,15 +102,15 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     recent, recent_offsets = _fold_recent(states, applied, limits)
     is_line = (applied.type == EventType.PURCHASE) | (applied.type == EventType.RETURN)
     merged, merged_offsets = _merge_lines(states, applied.take(is_line))
-    deltas = _item_deltas(states, merged, merged_offsets, applied.take(is_line))
     keep = keep_last(merged_offsets, limits.purchases)
-    evicted = _evict(states.evicted, merged, owners(merged_offsets), ~keep)
+    running = np.concatenate(([0], np.cumsum(keep)))
+    history, history_offsets = merged[keep], running[merged_offsets]
+    leaving, leaving_owner = merged[~keep], owners(merged_offsets)[~keep]
+    deltas = _item_deltas(states, history, history_offsets, applied.take(is_line), leaving, leaving_owner)
+    evicted = _evict(states.evicted, leaving, leaving_owner)
     position = states.position.copy()
     np.maximum.at(position, events.customer, events.offset)
-    running = np.concatenate(([0], np.cumsum(keep)))
-    new = CustomerStates(
-        merged[keep], running[merged_offsets], recent, recent_offsets, seen, seen_offsets, evicted, position
-    )
+    new = CustomerStates(history, history_offsets, recent, recent_offsets, seen, seen_offsets, evicted, position)
     return Folded(new, outcome, deltas)
 
 
@@ -245,13 +245,11 @@ def _merge_lines(states: CustomerStates, events: Events) -> tuple[Purchases, Int
     return merged, offsets
 
 
-def _evict(
-    evicted: npt.NDArray[np.int64], lines: Purchases, owner: Int64, leaving: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
+def _evict(evicted: npt.NDArray[np.int64], lines: Purchases, owner: Int64) -> npt.NDArray[np.int64]:
     """Add the lines that leave the history to the sums of what left it."""
-    if not leaving.any():
+    if len(lines) == 0:
         return evicted
-    out, lines, owner = evicted.copy(), lines[leaving], owner[leaving]
+    out = evicted.copy()
     bought = lines["quantity"] > 0
     sign = np.where(bought, 1, -1)
     np.add.at(out[:, 0], owner[bought], 1)
@@ -265,16 +263,28 @@ def _evict(
     return out
 
 
-def _item_deltas(states: CustomerStates, merged: Purchases, merged_offsets: Int64, events: Events) -> ItemDeltas:
-    """Return contributions of the touched (customer, item) pairs after the batch less those before it."""
-    if len(events) == 0:
+def _item_deltas(
+    states: CustomerStates,
+    history: Purchases,
+    history_offsets: Int64,
+    events: Events,
+    leaving: Purchases,
+    leaving_owner: Int64,
+) -> ItemDeltas:
+    """Return what the touched (customer, item) pairs add after the batch less what they added before it.
+
+    What leaves a history leaves its item too: an item's sums are over what its buyers' histories hold, so they
+    depend on the events alone, not on when a line left.
+    """
+    items = np.unique(np.concatenate((events.item, leaving["item"])))
+    if len(items) == 0:
         nothing = np.zeros(0, dtype=np.int64)
         return ItemDeltas(nothing.astype(np.uint64), np.zeros((0, 5), np.int64), nothing, nothing, nothing)
     touched = np.zeros(1 << 16, dtype=bool)
     touched[_pair_bucket(events.customer, events.item)] = True
-    after = _contributions(merged, owners(merged_offsets), touched)
+    touched[_pair_bucket(leaving_owner, leaving["item"])] = True
+    after = _contributions(history, owners(history_offsets), touched)
     before = _contributions(states.purchases, owners(states.purchase_offsets), touched)
-    items = np.unique(events.item)
     parts = [(after, 1), (before, -1)]
     totals = np.zeros((len(items), 5), dtype=np.int64)
     for part, sign in parts:
