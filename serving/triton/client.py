@@ -18,6 +18,15 @@ from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 
 LOAD_TIMEOUT_S = 60.0
 
+# gRPC waits up to two minutes before it tries a server again that was away; requests would fall back all that time.
+_CHANNEL = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
 
 class TritonError(ScorerError):
     """Triton did not answer, or refused; the message carries its words."""
@@ -33,7 +42,7 @@ class TritonClient:
         self.url = url
         self.repository = repository
         self.timeout_s = timeout_s
-        self._client = grpc.InferenceServerClient(url)
+        self._client = grpc.InferenceServerClient(url, channel_args=_CHANNEL)
 
     def close(self) -> None:
         """Close the channel."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from serving.snapshot import snapshot
 from streams.contracts.codec import decode
 from streams.contracts.operations import DeadLetter
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord, Source, Status
-from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, until
+from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
 from tests.serving.shop import item_state
+from tests.serving.triton_server import free_ports, start_triton, stop
 
 pytestmark = pytest.mark.stack
 
@@ -206,6 +208,31 @@ def test_a_dead_stub_costs_personality_and_comes_back(service: Running, client: 
 
     until(recovered)
     assert set(statuses) == {(Status.OK, None), (Status.FALLBACK, "model_unavailable")}
+
+
+def test_triton_may_restart(
+    kafka: str, redis_url: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """While it is away requests are answered from trending; when it is back the same model ranks again."""
+    ports, directory = free_ports(3), tmp_path_factory.mktemp("own-triton")
+    server = start_triton(directory, ports)
+    shop = running(kafka, redis_url, server, tmp_path)
+    shop.announce(1)
+    try:
+        shop.start()
+        with shop.client() as client:
+            until(lambda: client.recommend("ann").status is Status.OK)
+            server.process.kill()
+            server.process.wait(10)
+            gone = [client.recommend("ann", deadline_ms=60_000) for _ in range(20)]
+            assert {reply.reason for reply in gone} == {"model_unavailable"}
+            server = start_triton(directory, ports)
+            until(lambda: client.recommend("ann").status is Status.OK)
+            again = [client.recommend("ann", deadline_ms=60_000) for _ in range(20)]
+            assert {reply.model_version for reply in again} == {1}
+    finally:
+        assert shop.close() == 0
+        stop(server.process)
 
 
 def test_everything_answered_is_committed(service: Running, client: RecommendationClient) -> None:

@@ -50,15 +50,15 @@ class TritonServer:
                     process.kill()
 
 
-def start_triton(directory: Path) -> TritonServer:
+def start_triton(directory: Path, ports: list[int] | None = None) -> TritonServer:
     backends = directory / "backends"
-    backends.mkdir(parents=True)
-    (backends / "python").mkdir()
+    (backends / "python").mkdir(parents=True, exist_ok=True)
     for source in {p.name: p for p in [*(TRITON / "backends/python").iterdir(), STUB]}.values():
-        (backends / "python" / source.name).symlink_to(source)
+        if not (backends / "python" / source.name).exists():
+            (backends / "python" / source.name).symlink_to(source)
     repository = ModelRepository(directory / "models", instances={"ranker": 1})
     repository.prepare()
-    http, grpc_port, metrics = free_ports(3)
+    http, grpc_port, metrics = ports or free_ports(3)
     libraries = ROOT / ".headwater/tritonserver/nvidia_pytriton.libs"
     command = [
         TRITON / "bin/tritonserver",
