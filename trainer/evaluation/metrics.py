@@ -80,7 +80,7 @@ def ndcg(hits: Hits, relevant: Int64, k: int = AT) -> Float64:
 def average_precision(hits: Hits, relevant: Int64, k: int = AT_MAP) -> Float64:
     """Mean of the precision at each hit, over min(k, relevant)."""
     top = hits[:, :k]
-    precision: Float64 = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
+    precision = np.asarray(np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1), dtype=np.float64)
     return np.asarray((precision * top).sum(axis=1) / np.minimum(k, relevant), dtype=np.float64)
 
 
