@@ -76,14 +76,14 @@ def command(
     try:
         source = open_source(name, mapping)
         plan = Plan(
-            start=_moment(since, source, "--since"),
-            stop=_moment(until, source, "--until"),
+            start=moment(since, source, "--since"),
+            stop=moment(until, source, "--until"),
             speed=_speed(speed),
             limit=limit,
             what=_kinds(what),
             malformed=inject_malformed,
         )
-        checkpoint = open_checkpoint(source, settings, plan, _cluster(settings, plan))
+        checkpoint = open_checkpoint(source, settings, plan, cluster_id(settings, plan))
         if restart:
             checkpoint.reset()
         with _progress(console) as report:
@@ -116,8 +116,8 @@ def told(summary: Summary, settings: Settings) -> list[str]:
     return lines
 
 
-def _moment(text: str | None, source: Source, option: str) -> int | None:
-    """Microseconds of a date, a time or a span before the source's last event."""
+def moment(text: str | None, source: Source, option: str) -> int | None:
+    """Microseconds of what was given for `option`: a date, a time, or a span before the source's last event."""
     if text is None:
         return None
     if relative := re.fullmatch(r"-(\d+(?:\.\d+)?)([dhm])", text):
@@ -150,7 +150,7 @@ def _kinds(text: str) -> tuple[What, ...]:
     return tuple(kind for kind in ALL if kind in wanted)
 
 
-def _cluster(settings: Settings, plan: Plan) -> str:
+def cluster_id(settings: Settings, plan: Plan) -> str:
     """Id of the Kafka cluster, which must have the topics."""
     servers = settings.kafka_bootstrap_servers
     try:
@@ -164,6 +164,10 @@ def _cluster(settings: Settings, plan: Plan) -> str:
     if missing:
         raise ValueError(f"Kafka at {servers} has no topic {', '.join(missing)}; run python -m streams.create_topics")
     return str(found.cluster_id)
+
+
+# Names under which the backfill command imports these.
+_moment, _cluster = moment, cluster_id
 
 
 class _Rate(ProgressColumn):
