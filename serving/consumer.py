@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ from streams.contracts.codec import encode
 from streams.contracts.observability import (
     DEAD_LETTERS,
     READY,
+    REQUEST_LAG,
     REQUEST_SECONDS,
     configure_logging,
     logger,
@@ -39,6 +41,7 @@ from streams.dead_letters import letter
 log = logger(__name__)
 
 POLL_S = 0.1
+LAG_EVERY_S = 2.0
 REDIS_TIMEOUT_S = 0.25
 
 
@@ -71,6 +74,7 @@ class RequestsConsumer:
             }
         )
         self.assigned = threading.Event()
+        self._lag_at = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Answer until `stop` is set; then send and commit what is under way."""
@@ -94,6 +98,15 @@ class RequestsConsumer:
             self._handle([message for message in (first, *more) if self._is_record(message)])
         self._producer.poll(0)
         self._commit(asynchronous=True)
+        if time.monotonic() - self._lag_at > LAG_EVERY_S:
+            self._tell_lag()
+
+    def _tell_lag(self) -> None:
+        self._lag_at = time.monotonic()
+        for position in self._consumer.position(self._consumer.assignment()):
+            _, end = self._consumer.get_watermark_offsets(position, cached=True)
+            if position.offset >= 0 and end >= 0:
+                REQUEST_LAG.labels(str(position.partition)).set(end - position.offset)
 
     def _handle(self, messages: Sequence[Message]) -> None:
         if not messages:

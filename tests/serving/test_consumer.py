@@ -249,6 +249,7 @@ def test_everything_answered_is_committed(service: Running, client: Recommendati
             return found == ends
 
         until(committed)
+        until(lambda: service.metric('headwater_request_lag{partition="0"}') == 0.0)
     finally:
         group.close()
 
