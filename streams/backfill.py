@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerStates, EventType
@@ -32,6 +32,7 @@ from streams.ingest.item_writer import BACKFILL, ItemWriter
 from streams.ingest.partition_log import applied_position
 from streams.ingest.start import BACKFILL_KEY, BACKFILLING_KEY, Backfilled, read_backfilled
 from streams.sender import Sender
+from streams.watermarks import watermarks
 
 POSITION = -1
 """Position of a customer whose state comes from a backfill."""
@@ -305,10 +306,7 @@ def _ends(stores: Stores) -> tuple[dict[int, int], dict[int, int]]:
     topic = stores.topics.interactions.name
     consumer = Consumer({**stores.kafka, "group.id": "headwater-metadata"})
     try:
-        found = {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30.0)
-            for partition in range(stores.partitions)
-        }
+        found = {partition: watermarks(consumer, topic, partition) for partition in range(stores.partitions)}
     finally:
         consumer.close()
     return {p: low for p, (low, _) in found.items()}, {p: high for p, (_, high) in found.items()}

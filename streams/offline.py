@@ -88,7 +88,7 @@ def _write_days(path: Path, table: pa.Table, name: str) -> Iterable[str]:
     order = np.lexsort((np.arange(len(days)), table["time"].to_numpy(), days))
     table, days = table.take(pa.array(order)), days[order]
     starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1)) if len(days) else np.zeros(0, dtype=np.int64)
-    for first, end in zip(starts, np.append(starts[1:], len(days)), strict=True):
+    for first, end in zip(starts, np.append(starts, len(days))[1:], strict=True):
         date = np.datetime64(int(days[first]), "D")
         relative = f"interactions/date={date}/{name}.parquet"
         sink = pa.BufferOutputStream()

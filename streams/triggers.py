@@ -16,6 +16,7 @@ from streams import offline
 from streams.contracts.codec import decode
 from streams.contracts.operations import TrainingTrigger, TriggerReason
 from streams.offline import Commit
+from streams.watermarks import watermarks
 
 
 class Every(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ def last_trigger(topic: str, config: Mapping[str, Any], timeout: float = 10.0) -
     """
     consumer = Consumer({**config, "group.id": f"last-of-{topic}", "enable.auto.commit": False})
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=timeout)
+        low, high = watermarks(consumer, topic, 0, timeout)
         if high <= low:
             return None
         consumer.assign([TopicPartition(topic, 0, high - 1)])

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from feature_repo.redis_commands import Client, send
 from streams import offline
@@ -12,6 +12,7 @@ from streams.contracts.observability import logger
 from streams.ingest.apply import Applier, Held
 from streams.ingest.partition_log import LostPartitionError, PartitionLog
 from streams.upserts import ERASED_KEY
+from streams.watermarks import watermarks
 
 log = logger(__name__)
 
@@ -81,7 +82,7 @@ class Starts:
         claim_log = PartitionLog(self._client, partition)
         claim = claim_log.claim()
         applier.recover(claim, partition, time.time_ns() // 1000)
-        low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=30.0)
+        low, high = watermarks(consumer, self._topic, partition)
         first = self._first(partition, low)
         online = first if claim.position is None else claim.position
         start = min(online, self._in_store(partition, first))

@@ -7,6 +7,7 @@ import pytest
 
 from feature_repo.fold import Outcome
 from streams.contracts.codec import encode
+from streams.ingest.worker import Pace, Worker
 from streams.sources.malformed import malformed_records
 from tests.streams.ingest_site import START, IngestSite, made_events, made_items
 
@@ -81,9 +82,13 @@ def _crash_at(site: IngestSite, step: str, countdown: int) -> None:
             raise Crash
 
     worker = site.worker(step=fail)
-    worker.pace = worker.pace.__class__(records=120)
+    worker.pace = Pace(records=120)
     worker.join_group()
     with pytest.raises(Crash):
-        for _ in range(200):
-            worker.cycle()
+        _cycles(worker, 200)
     worker.abandon()
+
+
+def _cycles(worker: Worker, n: int) -> None:
+    for _ in range(n):
+        worker.cycle()
