@@ -16,9 +16,7 @@ class Settings(BaseSettings):
     KAFKA_BOOTSTRAP_SERVERS and REDIS_URL go without the prefix.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="HEADWATER_", populate_by_name=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="HEADWATER_", populate_by_name=True, extra="ignore", frozen=True)
 
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")

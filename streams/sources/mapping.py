@@ -8,11 +8,33 @@ import msgspec
 from msgspec import Meta
 
 from streams.contracts.events import InteractionType
+from streams.sources.text_table import CsvFormat
 
 Text = Annotated[str, Meta(min_length=1)]
+Letter = Annotated[str, Meta(min_length=1, max_length=1)]
 
 
-class Interactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a CSV is written.
+
+    Attributes
+    ----------
+    delimiter: between cells.
+    decimal_point: of numbers, "." or ",".
+    encoding: such as "utf-8" or "latin-1".
+    """
+
+    delimiter: Letter = ","
+    decimal_point: Letter = "."
+    encoding: Text = "utf-8"
+
+    @property
+    def form(self) -> CsvFormat:
+        """The same for the reader."""
+        return CsvFormat(self.delimiter, self.decimal_point, self.encoding)
+
+
+class Interactions(File, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which column is what. Values are column names unless said otherwise.
 
     Attributes
@@ -24,7 +46,6 @@ class Interactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     event_id: column; without it ids are made of the file's name and the row's number.
     context: columns that become the event's context, as a list, or as a table of name = "column".
     negative_quantity: what a purchase of less than 0 units is: "return" or "skip".
-    delimiter: between the cells of a CSV.
     """
 
     customer_id: Text
@@ -43,10 +64,9 @@ class Interactions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     session_id: Text | None = None
     context: dict[str, str] | list[str] = {}
     negative_quantity: Annotated[str, Meta(pattern="^(return|skip)$")] = "return"
-    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
 
 
-class Items(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Items(File, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The catalogue, in a file of its own. `attributes` as `context` above."""
 
     file: Text
@@ -55,16 +75,14 @@ class Items(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     price: Text | None = None
     description: Text | None = None
     attributes: dict[str, str] | list[str] = {}
-    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
 
 
-class Customers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Customers(File, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The customers, in a file of their own."""
 
     file: Text
     customer_id: Text
     attributes: dict[str, str] | list[str] = {}
-    delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

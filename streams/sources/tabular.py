@@ -46,7 +46,7 @@ class Tabular(Source):
             key: column for key in (*keys, "rating", "session_id") if (column := getattr(rows, key)) is not None
         }
         wanted = self._columns | {f"context.{name}": column for name, column in self._context.items()}
-        require(mapping_file, "interactions", wanted, column_names(file, rows.delimiter), file)
+        require(mapping_file, "interactions", wanted, column_names(file, rows.form), file)
 
     def fingerprint(self) -> str:
         """Of the file and the mapping."""
@@ -74,7 +74,7 @@ class Tabular(Source):
             yield Item(
                 item_id=row["item_id"],
                 name=row.get("name") or row["item_id"],
-                price=self._item_price(row),
+                price=self._item_price(row, given),
                 attributes=_attributes(row),
                 description=row.get("description") or "",
             )
@@ -89,8 +89,8 @@ class Tabular(Source):
         if not file.exists():
             raise FileNotFoundError(f"{self._mapping_file}: {table}.file names {given.file}, but there is no {file}")
         wanted = keys | {f"attributes.{name}": column for name, column in named(given.attributes).items()}
-        require(self._mapping_file, table, wanted, column_names(file, given.delimiter), file)
-        raw = read_columns(file, list(wanted.values()), set(wanted.values()), given.delimiter)
+        require(self._mapping_file, table, wanted, column_names(file, given.form), file)
+        raw = read_columns(file, list(wanted.values()), set(wanted.values()), given.form)
         identity = "item_id" if isinstance(given, Items) else "customer_id"
         for batch in pa.table([raw[column] for column in wanted.values()], names=list(wanted)).to_batches(10_000):
             for row in batch.to_pylist():
@@ -99,12 +99,12 @@ class Tabular(Source):
                 else:
                     self._skip(f"{table} without {identity}", 1)
 
-    def _item_price(self, row: dict[str, Any]) -> float | None:
+    def _item_price(self, row: dict[str, Any], given: Items) -> float | None:
         text = row.get("price")
         if text is None:
             return None
         try:
-            return float(text)
+            return float(text.replace(given.decimal_point, "."))
         except ValueError:
             raise MappingError(
                 f"{self._mapping_file}: items.price: {text!r} of item {row['item_id']!r} is not a number"
@@ -122,7 +122,7 @@ class Tabular(Source):
         if self._file.suffix not in PARQUET:
             text.add(mapping.time)  # the mapping says how to read it, not what it looks like
         needed = [*self._columns.values(), *self._context.values()]
-        raw = read_columns(self._file, needed, text, mapping.delimiter)
+        raw = read_columns(self._file, needed, text, mapping.form)
         time = parse_instants(
             raw[mapping.time], mapping.time_format, mapping.time_zone, f"{self._mapping_file}: interactions.time"
         )

@@ -140,6 +140,28 @@ def test_line_totals_are_divided_by_the_quantity(tmp_path: Path) -> None:
     assert table["type"].to_pylist() == ["purchase", "return", "purchase"]
 
 
+def test_a_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    """Byte order mark, Latin-1, decimal commas, quoted delimiters and line breaks."""
+    (tmp_path / "map.toml").write_text(
+        simple(price="p", delimiter=";", decimal_point=",", encoding="latin-1")
+        + '[items]\nfile = "goods.csv"\nitem_id = "i"\nname = "n"\nprice = "p"\ndelimiter = ";"\ndecimal_point = ","\n'
+    )
+    (tmp_path / "sales.csv").write_bytes('c;i;t;p\nRené;"a;b";2024-01-01;1,25\n'.encode("latin-1"))
+    (tmp_path / "goods.csv").write_bytes('i;n;p\n"a;b";"Käse\njung";2,5\n'.encode("utf-8-sig"))
+    source = Tabular(tmp_path / "sales.csv", tmp_path / "map.toml")
+    ((event,),) = source.interactions()
+    assert (event.customer_id, event.item_id, event.price) == ("René", "a;b", 1.25)
+    (item,) = source.items()
+    assert (item.item_id, item.name, item.price) == ("a;b", "Käse\njung", 2.5)
+
+
+def test_a_file_in_another_encoding_says_so(tmp_path: Path) -> None:
+    (tmp_path / "map.toml").write_text(simple())
+    (tmp_path / "sales.csv").write_bytes("c,i,t\nRené,2,2024-01-01\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="encoding 'utf-8'"):
+        Tabular(tmp_path / "sales.csv", tmp_path / "map.toml").interactions_table()
+
+
 def test_rows_that_the_stream_would_reject_are_left_out(tmp_path: Path) -> None:
     rows = [
         "a,2,2024-01-01,1",
