@@ -13,7 +13,12 @@ from tests.parity.oracle.oracle import DEFAULT_BOUNDS, Bounds, CatalogueEntry, C
 Read = Callable[[list[str]], Mapping[str, Any]]
 """Reads the columns of the given entities, row by row, as they are stored."""
 
+ReadPairs = Callable[[list[str], list[str]], Mapping[str, Any]]
+"""Reads the pair columns of the given customers and items, which go together place by place; those of a customer
+follow each other."""
+
 AT_ONCE = 5000
+PAIRS_AT_ONCE = 100_000
 
 
 def check_features(
@@ -24,6 +29,7 @@ def check_features(
     read_item_rows: Read,
     as_of: int,
     bounds: Bounds = DEFAULT_BOUNDS,
+    read_pairs: ReadPairs | None = None,
 ) -> Report:
     """Compare every stored column of every customer and item the interactions name.
 
@@ -42,6 +48,9 @@ def check_features(
         Returns the features of the view ``item_purchases`` and the popularity columns at ``as_of``, named likewise.
     as_of
         Microseconds since the epoch.
+    read_pairs
+        Returns the pair, category and share columns at ``as_of``; given it, every pair is checked too of which the
+        customer holds a purchase.
 
     Returns
     -------
@@ -62,6 +71,20 @@ def check_features(
             rows = slice(start, start + AT_ONCE)
             part = {name: expected[name][rows] for name in columns}
             report += compare(group, ids[rows], part, read(list(ids[rows])))
+    return report if read_pairs is None else report + _check_bought_pairs(oracle, read_pairs)
+
+
+def _check_bought_pairs(oracle: Oracle, read: ReadPairs) -> Report:
+    bought, report = oracle.bought_pairs(), Report()
+    customers, items = bought["customer_id"], bought["item_id"]
+    start = 0
+    while start < len(customers):
+        end = min(start + PAIRS_AT_ONCE, len(customers))
+        while end < len(customers) and customers[end] == customers[end - 1]:
+            end += 1  # a customer is read once
+        rows = slice(start, end)
+        report += check_pairs(oracle, customers[rows], items[rows], read(customers[rows], items[rows]))
+        start = end
     return report
 
 

@@ -1,18 +1,26 @@
 """What is stored in Redis, in the columns that the oracle checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from feature_repo.affinity import Histories
+from feature_repo.catalogue import Catalogue, CatalogueItem
+from feature_repo.customer_state import RECENT
 from feature_repo.items_state import ITEM_STATE, empty_items
+from feature_repo.keys import item_keys
+from feature_repo.materialise import pair_columns
 from feature_repo.online_store import OnlineStore
 from feature_repo.popularity import popularity, price
+from feature_repo.purchases import PURCHASE
+from feature_repo.ragged import lengths_to_offsets
 from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER_PURCHASES, ITEM_PURCHASES, customer_purchases, item_purchases
-from tests.parity.oracle.check import Read
+from tests.parity.oracle.check import Read, ReadPairs
 from tests.parity.oracle.oracle import CatalogueEntry
 
 ABSENT = -(2**63)
@@ -59,3 +67,29 @@ def item_reader(store: OnlineStore, shop: Shop, items: Mapping[str, CatalogueEnt
         return out | {"daily": daily} | {f"at_as_of.{name}": values for name, values in at.items()}
 
     return read
+
+
+def pair_reader(store: OnlineStore, shop: Shop, items: Sequence[CatalogueItem], as_of: int) -> ReadPairs:
+    """Return a reader of the pair columns that follow from customers' stored histories at an instant."""
+    catalogue = Catalogue(shop.item_attributes)
+    catalogue.upsert(items)
+    layout = customer_purchases(shop)
+    selection = Selection.of(layout, features={CUSTOMER_PURCHASES: ("history", "recent")})
+
+    def read(customer_ids: list[str], item_ids: list[str]) -> Mapping[str, Any]:
+        ids = list(dict.fromkeys(customer_ids))
+        place = {customer: at for at, customer in enumerate(ids)}
+        counts = np.bincount([place[customer] for customer in customer_ids], minlength=len(ids))
+        rows = store.read_rows(selection, ids)
+        history = rows.blobs(CUSTOMER_PURCHASES, "history")
+        recent = rows.blobs(CUSTOMER_PURCHASES, "recent")
+        histories = Histories(*_unpacked(history, PURCHASE), *_unpacked(recent, RECENT))
+        candidates = catalogue.rows(item_keys(item_ids))
+        return pair_columns(shop, histories, candidates, lengths_to_offsets(counts), catalogue, as_of)
+
+    return read
+
+
+def _unpacked(blobs: list[bytes], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    lengths = np.array([len(blob) // dtype.itemsize for blob in blobs], dtype=np.int64)
+    return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)

@@ -1,0 +1,114 @@
+"""What the stream and the backfill wrote to a real Redis equals what SQL computes from the offline store."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from deploy.commands.backfill import run as backfill
+from feature_repo.catalogue import CatalogueItem
+from feature_repo.shop import Shop, load_shop
+from feature_repo.views import CUSTOMER
+from streams.contracts.events import Item
+from streams.ingest.service import build_worker
+from streams.ingest.worker import Worker
+from streams.sources.complete_journey import CompleteJourney
+from streams.sources.source import events
+from tests.parity.oracle.check import check_features
+from tests.parity.oracle.compare import Report
+from tests.parity.oracle.stored import customer_reader, item_reader, pair_reader
+from tests.streams.conftest import site
+from tests.streams.ingest_site import SHOP, START, IngestSite, made_events, made_items
+
+__all__ = ["site"]  # a fixture
+
+DAY = 86_400_000_000
+MILLISECOND = 1000
+
+
+def checked(site: IngestSite, shop: Shop, items: Sequence[Item], as_of: int) -> Report:
+    """The report over everything in the site's Redis and offline store; the items have no prices of their own."""
+    rows = [CatalogueItem(item.item_id, item.name, attributes=item.attributes) for item in items]
+    known = {row.item_id: row for row in rows}
+    return check_features(
+        shop,
+        site.offline,
+        rows,
+        customer_reader(site.store, shop, as_of),
+        item_reader(site.store, shop, known, as_of),
+        as_of,
+        read_pairs=pair_reader(site.store, shop, rows, as_of),
+    )
+
+
+def test_a_disorderly_stream(site: IngestSite) -> None:
+    site.publish_items(made_items())
+    sent = made_events(4000, seed=5)
+    assert len({event.event_id for event in sent}) < len(sent)
+    site.publish_events(sent[:1500])
+    with site.running():
+        site.publish_events(sent[1500:])
+        site.wait_until_applied()
+    as_of = (START + 71 * 86_400_000) * MILLISECOND
+    report = checked(site, SHOP, made_items(), as_of)
+    assert report.mismatched == 0, str(report)
+    assert report.checked > 120 * 12 + 40 * 16
+
+
+def test_a_row_that_is_not_what_it_should_be_is_found(site: IngestSite) -> None:
+    site.publish_items(made_items())
+    site.publish_events(made_events(300, seed=6))
+    with site.running():
+        site.wait_until_applied()
+    as_of = (START + 71 * 86_400_000) * MILLISECOND
+    assert checked(site, SHOP, made_items(), as_of).mismatched == 0
+    (key,) = site.store.keys(CUSTOMER, ["c0"])
+    site.client.delete(key)
+    report = checked(site, SHOP, made_items(), as_of)
+    assert report.mismatched > 10
+    assert {mismatch.entity for mismatch in report.worst} == {"c0"}
+
+
+class FirstDays(CompleteJourney):
+    """The first days of the year, and the products bought on them."""
+
+    def __init__(self, days: int) -> None:
+        super().__init__()
+        self._end = next(super().chunks())["time"][0].as_py() + days * DAY
+
+    @property
+    def end(self) -> int:
+        return int(self._end)
+
+    def chunks(self, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
+        yield from super().chunks(start, min(self._end, stop or self._end))
+
+    def items(self) -> Iterator[Item]:
+        bought = set(pc.unique(pa.concat_tables(self.chunks())["item_id"]).to_pylist())
+        yield from (item for item in super().items() if item.item_id in bought)
+
+
+class Groceries(IngestSite):
+    """Workers that serve the shop of the real data."""
+
+    def worker(self, **options: Any) -> Worker:
+        return build_worker(self.settings, load_shop("complete_journey"), **options)
+
+
+def test_history_in_bulk_then_the_stream_on_real_purchases(site: IngestSite) -> None:
+    source, shop, groceries = FirstDays(8), load_shop("complete_journey"), Groceries(site.settings)
+    items = list(source.items())
+    groceries.publish_items(items)
+    cut = source.end - DAY
+    backfill(source, cut, site.settings)
+    live = [event for chunk in source.chunks(cut) for event in events(chunk)]
+    assert len(live) > 1000
+    groceries.publish_events(live)
+    groceries.publish_events(live[::50])  # again
+    with groceries.running():
+        groceries.wait_until_applied()
+    report = checked(groceries, shop, items, source.end + DAY // 2)
+    assert report.mismatched == 0, str(report)
+    sums = {column.column: column.checked for column in report.columns}
+    assert sums["item.purchases"] == len(items)
