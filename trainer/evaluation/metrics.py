@@ -92,8 +92,7 @@ def recall(hits: Hits, relevant: Int64, k: int = AT) -> Float64:
 
 def hit(hits: Hits, relevant: Int64, k: int = AT) -> Float64:
     """1 where any of the first k was bought."""
-    out: Float64 = hits[:, :k].any(axis=1).astype(np.float64)
-    return out
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
 
 
 METRICS: dict[str, Callable[[Hits, Int64], Float64]] = {
