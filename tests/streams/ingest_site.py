@@ -1,6 +1,7 @@
 """A place to run the hot path in tests: topics, Redis and directories of its own, and one pass to compare with."""
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,18 @@ from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.service import build_worker, offline_path
 from streams.ingest.worker import Worker
 from streams.settings import Settings
-from streams.upserts import Items, Raw
 
 PARTITIONS = 4
 SHOP = Shop(name="test", item_attributes=("kind", "brand"), category="kind", preference_attributes=("kind", "brand"))
 START = 1_700_000_000_000
 """Milliseconds since the epoch of the first generated event."""
 DAY_MS = 86_400_000
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def made_events(n: int, seed: int = 0, customers: int = 120, items: int = 40) -> list[Interaction]:
@@ -252,12 +258,3 @@ class OnePass:
             for batch, folded in self.parts
             for at in np.flatnonzero(folded.outcome == Outcome.APPLIED)
         )
-
-
-def raws(topic: str, records: Sequence[tuple[str, bytes | None]], first: int = 0) -> list[Raw]:
-    """Records of partition 0 as an agent reads them."""
-    return [Raw(topic, 0, first + at, START + at, key.encode(), value) for at, (key, value) in enumerate(records)]
-
-
-def item_agent(site: IngestSite) -> Items:
-    return Items(site.store, SHOP)

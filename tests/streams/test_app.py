@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,13 +16,7 @@ from streams.contracts.codec import encode
 from streams.contracts.events import Customer
 from streams.contracts.operations import Reason, TriggerReason
 from streams.triggers import last_trigger
-from tests.streams.ingest_site import SHOP, IngestSite, made_events, made_items
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.streams.ingest_site import SHOP, IngestSite, free_port, made_events, made_items
 
 
 class Process:

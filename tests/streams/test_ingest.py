@@ -7,6 +7,7 @@ import pytest
 
 from feature_repo.fold import Outcome
 from streams.contracts.codec import encode
+from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.worker import Pace, Worker
 from streams.sources.malformed import malformed_records
 from tests.streams.ingest_site import START, IngestSite, made_events, made_items
@@ -92,3 +93,47 @@ def _crash_at(site: IngestSite, step: str, countdown: int) -> None:
 def _cycles(worker: Worker, n: int) -> None:
     for _ in range(n):
         worker.cycle()
+
+
+def test_workers_come_and_go(site: IngestSite) -> None:
+    events = made_events(4000)
+    with site.running():
+        site.publish_events(events[:1000])
+        with site.running():
+            site.publish_events(events[1000:2000])
+            site.wait_until_applied()
+            with site.running():
+                site.publish_events(events[2000:3000])
+        site.publish_events(events[3000:])
+        site.wait_until_applied()
+    site.assert_equals_one_pass()
+
+
+def test_a_worker_that_lost_its_partitions_unawares_writes_nothing_more(site: IngestSite) -> None:
+    events = made_events(900)
+    zombie = site.worker()
+    zombie.join_group()
+    site.publish_events(events[:300])
+    while site.applied() != site.ends():
+        zombie.cycle()
+    # What a process does that sleeps right after polling, while another takes its place.
+    site.publish_events(events[300:600])
+    asleep = zombie._poll()
+    while len(asleep) < 300:
+        asleep += zombie._poll()
+    other = site.worker()
+    for partition in range(4):
+        held, start = other._starts.take(other._consumer, partition, other._applier)
+        other._held[partition], other._next[partition] = held, start
+        other._offline.open(partition, start)
+    for records in zombie._by_partition(asleep):
+        other._apply(other._held[records.partition], records)
+    with pytest.raises(LostPartitionError):
+        for records in zombie._by_partition(asleep):
+            zombie._apply(zombie._held[records.partition], records)
+    zombie.abandon()
+    other.abandon()
+    site.publish_events(events[600:])
+    with site.running():
+        site.wait_until_applied()
+    site.assert_equals_one_pass()
