@@ -18,6 +18,7 @@ from serving.recommender import Query, Recommender
 from serving.snapshot import snapshot
 from streams.contracts.codec import decode
 from streams.contracts.operations import DeadLetter
+from streams.contracts.partitioner import partition_of
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord, Source, Status
 from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
 from tests.serving.shop import item_state
@@ -249,7 +250,8 @@ def test_everything_answered_is_committed(service: Running, client: Recommendati
             return found == ends
 
         until(committed)
-        until(lambda: service.metric('headwater_request_lag{partition="0"}') == 0.0)
+        mine = partition_of(b"ann", len(partitions))
+        until(lambda: service.metric(f'headwater_request_lag{{partition="{mine}"}}') == 0.0)
     finally:
         group.close()
 
