@@ -1,6 +1,7 @@
 """Create the topics: `python -m streams.create_topics`. May be run again; changes nothing that exists."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -39,23 +40,40 @@ def create_topics(
     TopicMismatchError: a topic has another number of partitions, clean-up policy or timestamp type; nothing
         is created then.
     KafkaException: the broker can't be reached or refuses.
+    TimeoutError: it made topics but doesn't show them.
     """
     wanted = tuple(topics)
     admin = AdminClient(dict(config))
     existing = admin.list_topics(timeout=timeout).topics
-    present = [topic for topic in wanted if topic.name in existing]
-    for topic in present:
-        _check_partitions(topic, len(existing[topic.name].partitions))
-    _check_configs(admin, present, timeout)
+    _check(admin, [topic for topic in wanted if topic.name in existing], timeout)
     missing = [topic for topic in wanted if topic.name not in existing]
     if not missing:
         return []
-    made = admin.create_topics(
+    answers = admin.create_topics(
         [NewTopic(t.name, t.partitions, replication, config=dict(t.config)) for t in missing],
         operation_timeout=timeout,
         request_timeout=timeout,
     )
-    return [topic.name for topic in missing if _was_made(made[topic.name].result)]
+    made = [topic.name for topic in missing if _was_made(answers[topic.name].result)]
+    _wait_until_visible(admin, {topic.name for topic in missing}, timeout)
+    _check(admin, [topic for topic in missing if topic.name not in made], timeout)
+    return made
+
+
+def _wait_until_visible(admin: AdminClient, names: set[str], timeout: float) -> None:
+    """A broker learns of new topics a moment after the controller has made them; clients would find none."""
+    deadline = time.monotonic() + timeout
+    while unseen := names - set(admin.list_topics(timeout=timeout).topics):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Kafka made topics {sorted(unseen)} but doesn't list them after {timeout:.0f} s")
+        time.sleep(0.05)
+
+
+def _check(admin: AdminClient, topics: list[Topic], timeout: float) -> None:
+    existing = admin.list_topics(timeout=timeout).topics if topics else {}
+    for topic in topics:
+        _check_partitions(topic, len(existing[topic.name].partitions))
+    _check_configs(admin, topics, timeout)
 
 
 def _was_made(result: Callable[[], None]) -> bool:
@@ -105,7 +123,7 @@ def main() -> int:
     topics = settings.topics.all()
     try:
         made = create_topics(topics, settings.kafka_config(), settings.topic_replication)
-    except (TopicMismatchError, KafkaException) as error:
+    except (TopicMismatchError, KafkaException, TimeoutError) as error:
         print(f"topics on {settings.kafka_bootstrap_servers}: {error}", file=sys.stderr)
         return 1
     for topic in topics:
