@@ -65,16 +65,14 @@ class TwoTower:
         columns = self.query_features(*_zeros(self.query_features)) | self.item_features(*_zeros(self.item_features))
         self.model(columns, training=True)
         self.optimizer._create_all_weights(self.model.trainable_variables)
-        self._query = _traced(self.model.query_encoder, self.query_features)
+        self.query_function = _traced(self.model.query_encoder, self.query_features)
         self._item = _traced(self.model.candidate_encoder, self.item_features)
 
     def fit(
         self, tables: Tables, customer: Int64, item: Int64, *, epochs: int, rate: float, progress: Progress
     ) -> float:
         """Learn from positive pairs, given as rows of the tables; return the last epoch's loss."""
-        codes = tables.items.codes[item, 0]
-        counts = np.bincount(codes, minlength=self._item_codes) + 0.1
-        self._probabilities.candidate_probs.assign((counts / counts.sum()).astype(np.float32))
+        self._probabilities.candidate_probs.assign(self._chances(tables.items.codes[:, 0], item))
         size = self.recipe.tower_batch
         data = tower_batches(tables, customer, item, self.query_features, self.item_features, size, self.recipe.seed)
         steps = epochs * batch_count(len(customer), size)
@@ -82,9 +80,20 @@ class TwoTower:
         history = self.model.fit(data, epochs=epochs, verbose=0, callbacks=[schedule], train_metrics_steps=0)
         return float(history.history["loss"][-1])
 
+    def _chances(self, codes: NDArray[np.int32], item: Int64) -> Floats:
+        """float32[codes]: how likely one item of a code is to be in a batch.
+
+        Items too rare for a code of their own share one; each of them is as rare as their mean, not as frequent as
+        all of them together, or else every one of them would learn to score like a bestseller.
+        """
+        drawn = np.bincount(codes[item], minlength=self._item_codes).astype(np.float64)
+        sharing = np.maximum(np.bincount(codes, minlength=self._item_codes), 1)
+        chances: Floats = ((drawn + 0.1) / sharing / (drawn.sum() + 1)).astype(np.float32)
+        return chances
+
     def customers(self, encoded: Encoded) -> Floats:
         """float32[n, d] of customers' columns."""
-        return _in_parts(self._query, encoded)
+        return _in_parts(self.query_function, encoded)
 
     def items(self, encoded: Encoded) -> Floats:
         """float32[n, d] of items' columns."""

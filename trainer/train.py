@@ -1,0 +1,255 @@
+"""Training runs: one in full, from nothing, and one that continues a trained model on what is new."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.columns import Column, columns
+from feature_repo.materialise import pair_columns
+from trainer import held_out
+from trainer.candidates import offsets_by_customer
+from trainer.checkpoint import State, Trained, build
+from trainer.examples import (
+    Examples,
+    chosen_customers,
+    encoded,
+    example_pairs,
+    examples,
+    stacked_examples,
+    stacked_tables,
+)
+from trainer.growth import take_over, welcome
+from trainer.inputs import Inputs
+from trainer.learning_rate import Progress
+from trainer.model_schema import capacities
+from trainer.recipe import Recipe
+from trainer.two_tower import WindowRetriever
+from trainer.vocabulary import Counts, Vocabularies, added, count
+from trainer.windows import Int64, Span, Window, plan, windows
+from trainer.workflow import Moments, Workflow, encoder_spec, fit_moments
+
+Place = Callable[[], Path]
+"""Gives a new directory's name for vocabulary files, in a place that lives as long as the process."""
+
+Phase = Callable[[str, float], None]
+"""Told a phase's name and its seconds."""
+
+
+def silent(_: str, __: float) -> None:
+    """Progress that nobody follows."""
+
+
+class Run(NamedTuple):
+    """What a training run leaves: the model, and the shop as it is at the end of the data."""
+
+    trained: Trained
+    present: Window
+
+
+def full(inputs: Inputs, recipe: Recipe, place: Place, progress: Progress = silent, phase: Phase = silent) -> Run:
+    """Train from nothing on the recipe's past windows.
+
+    Raises ValueError where the data holds no purchase after a split to learn from.
+    """
+    shop_columns = columns(inputs.shop)
+    with _timed(phase, "features"):
+        looks, present = _look_back(inputs, recipe.window_days, recipe.windows)
+        vocabularies = Vocabularies({}).extended(_counts(shop_columns, present), _minimum(shop_columns, recipe))
+        moments = _moments(inputs, shop_columns, looks[-1], recipe)
+        spec = encoder_spec(shop_columns, vocabularies, moments)
+        state = State(
+            columns=shop_columns, recipe=recipe, vocabularies=vocabularies, moments=moments,
+            capacities=capacities(spec), from_at=looks[0].span.split_at, until_at=inputs.until_at,
+            interactions=len(inputs.log.events), figures={},
+        )  # fmt: skip
+    with _timed(phase, "build"):
+        trained = build(state, place())
+    everybody = np.ones(len(inputs.log.customer_ids), dtype=bool)
+    scale = 1.0, recipe.tower_epochs, recipe.ranker_epochs
+    return Run(_learn(trained, inputs, looks, [everybody] * len(looks), scale, progress, phase), present)
+
+
+def incremental(
+    inputs: Inputs, before: Trained, place: Place, progress: Progress = silent, phase: Phase = silent
+) -> Run:
+    """Continue a trained model, weights and optimizers, on what happened since and a sample of what it knows.
+
+    The newest window is that of the recipe, so labels mean what they meant; in it learn the customers with news and a
+    sample of the others, in the window before it a sample of all. New ids get codes and rows. `before` must not be
+    used afterwards.
+    """
+    recipe = before.state.recipe
+    rng = np.random.default_rng([recipe.seed, inputs.until_at // 1_000_000])
+    with _timed(phase, "features"):
+        looks, present = _look_back(inputs, recipe.window_days, 2)
+        trained = _grown(before, inputs, present, place)
+    known = rng.random((len(looks), len(inputs.log.customer_ids))) < recipe.replayed
+    events = inputs.log.events
+    known[-1][events.customer[np.maximum(events.time, events.arrival) > before.state.until_at]] = True
+    scale = recipe.incremental_rate, 1, 1
+    return Run(_learn(trained, inputs, looks, list(known), scale, progress, phase), present)
+
+
+def _learn(
+    trained: Trained,
+    inputs: Inputs,
+    looks: Sequence[Window],
+    chosen: Sequence[NDArray[np.bool_]],
+    scale: tuple[float, int, int],
+    progress: Progress,
+    phase: Phase,
+) -> Trained:
+    """Fit both models on the windows' chosen customers, then measure.
+
+    chosen: for each window bool[customers]; scale: share of the recipe's learning rates, epochs of tower and ranker.
+    """
+    recipe, workflow = trained.state.recipe, trained.workflow
+    rate, tower_epochs, ranker_epochs = scale
+    retriever = WindowRetriever(trained.tower, workflow)
+    with _timed(phase, "encode"):
+        tables = stacked_tables([encoded(workflow, look) for look in looks])
+    with _timed(phase, "two_tower"):
+        customer, item = _positives(inputs, looks, chosen)
+        tower_loss = trained.tower.fit(
+            tables, customer, item, epochs=tower_epochs, rate=recipe.tower_rate * rate, progress=progress
+        )
+    with _timed(phase, "candidates"):
+        learners = ~held_out.is_held_out(inputs.log.customer_ids, recipe.held_out)
+        rows = _examples(inputs, trained, looks, [mask & learners for mask in chosen], retriever)
+        paper = held_out.exam(inputs, workflow, looks[-1], recipe, retriever)
+    parent = held_out.figures(trained.ranker, paper) if trained.parent is not None else None
+    with _timed(phase, "ranker"):
+        loss = trained.ranker.fit(tables, rows, epochs=ranker_epochs, rate=recipe.ranker_rate * rate, progress=progress)
+    figures = held_out.figures(trained.ranker, paper) | {
+        "two_tower_loss": tower_loss,
+        "ranker_loss": loss,
+        "examples": float(len(rows.label)),
+        "positives": float(rows.label.sum()),
+    }
+    if parent is not None:
+        figures |= {f"parent_{name}": value for name, value in parent.items()}
+    trained.state = msgspec.structs.replace(trained.state, figures=figures)
+    return trained
+
+
+def parent_figures(state: State) -> dict[str, float] | None:
+    """What the model scored in the exam before this run taught it, None where it began from nothing."""
+    found = {n.removeprefix("parent_"): v for n, v in state.figures.items() if n.startswith("parent_")}
+    return {name: value for name, value in found.items() if not math.isnan(value)} or None
+
+
+def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Trained:
+    """The same models with codes and rows for what is new."""
+    old = before.state
+    vocabularies = old.vocabularies.extended(_counts(old.columns, newest), _minimum(old.columns, old.recipe))
+    spec = encoder_spec(old.columns, vocabularies, old.moments)
+    state = msgspec.structs.replace(
+        old, vocabularies=vocabularies, capacities=capacities(spec, old.capacities), until_at=inputs.until_at,
+        interactions=len(inputs.log.events),
+    )  # fmt: skip
+    if state.capacities == old.capacities:
+        workflow = before.workflow
+        if vocabularies != old.vocabularies:
+            workflow = Workflow(state.columns, vocabularies, state.moments, place())
+        grown = Trained(state, workflow, before.tower, before.ranker)
+    else:
+        grown = build(state, place())
+        take_over(grown.tower, before.tower)
+        take_over(grown.ranker, before.ranker)
+    for part in (grown.tower, grown.ranker):
+        welcome(part, before.workflow.spec, spec)
+    grown.parent = before.version
+    return grown
+
+
+def _positives(inputs: Inputs, looks: Sequence[Window], chosen: Sequence[NDArray[np.bool_]]) -> tuple[Int64, Int64]:
+    """The chosen customers' positives as rows of the stacked tables."""
+    who, what = [], []
+    for place, (look, mask) in enumerate(zip(looks, chosen, strict=True)):
+        taken = mask[look.positives.customer]
+        who.append(look.positives.customer[taken] + place * len(inputs.log.customer_ids))
+        what.append(look.positives.item[taken] + place * len(inputs.catalogue))
+    return np.concatenate(who), np.concatenate(what)
+
+
+def _examples(
+    inputs: Inputs,
+    trained: Trained,
+    looks: Sequence[Window],
+    chosen: Sequence[NDArray[np.bool_]],
+    retriever: WindowRetriever,
+) -> Examples:
+    recipe = trained.state.recipe
+    rng = np.random.default_rng([recipe.seed, 1])
+    parts = []
+    for place, (look, mask) in enumerate(zip(looks, chosen, strict=True)):
+        customers = chosen_customers(inputs, look, recipe, rng, mask)
+        if len(customers):
+            pairs, label = example_pairs(inputs, look, customers, retriever, recipe, recipe.seed)
+            parts.append(examples(inputs, trained.workflow, look, pairs, label, place))
+    return stacked_examples(parts)
+
+
+def _look_back(inputs: Inputs, days: int, count: int) -> tuple[list[Window], Window]:
+    """The past windows in which something was bought, oldest first, and the shop at the end of the data."""
+    spans = plan(int(inputs.log.events.time.min()), inputs.until_at, days, count)
+    *looks, present = windows(inputs, [*spans, Span(inputs.until_at, inputs.until_at)])
+    found = [look for look in looks if len(look.positives.customer)]
+    if not found:
+        raise ValueError(
+            "no customer who had bought before a split bought after it: there is nothing to learn yet; "
+            "train again when more purchases have come"
+        )
+    return found, present
+
+
+def _counts(shop_columns: Sequence[Column], look: Window) -> Counts:
+    """How often each category was seen: by customers, and by purchases of items."""
+    customers = look.known
+    own = {name: values[customers] for name, values in look.customers.items()}
+    return added(
+        count(_of(shop_columns, "customer"), own, None),
+        count(_of(shop_columns, "item"), look.items, look.items["item_purchases"]),
+    )
+
+
+def _minimum(shop_columns: Sequence[Column], recipe: Recipe) -> dict[str, float]:
+    return {c.vocabulary: float(recipe.rare) for c in _of(shop_columns, "item") if c.kind == "categorical"}
+
+
+def _moments(inputs: Inputs, shop_columns: Sequence[Column], look: Window, recipe: Recipe) -> Moments:
+    """Moments over the rows that the ranker will see: examples of one window."""
+    rng = np.random.default_rng(recipe.seed)
+    customers = chosen_customers(inputs, look, recipe, rng)
+    pairs, _ = example_pairs(inputs, look, customers, None, recipe, recipe.seed)
+    offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
+    values = {
+        "customer": {name: column[pairs.customer] for name, column in look.customers.items()},
+        "item": {name: column[pairs.item] for name, column in look.items.items()},
+        "pair": pair_columns(inputs.shop, look.histories, pairs.item, offsets, inputs.catalogue, look.span.split_at),
+    }
+    fitted = [fit_moments(_of(shop_columns, group), own) for group, own in values.items()]
+    return Moments(
+        {name: value for each in fitted for name, value in each.mean.items()},
+        {name: value for each in fitted for name, value in each.deviation.items()},
+    )
+
+
+def _of(shop_columns: Sequence[Column], group: str) -> list[Column]:
+    return [column for column in shop_columns if column.group == group]
+
+
+@contextmanager
+def _timed(phase: Phase, name: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    phase(name, time.monotonic() - start)
