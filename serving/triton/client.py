@@ -5,6 +5,8 @@ Triton reports a model ready whose Python stub was killed, so health here is a r
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,10 @@ from serving.scorer import ScorerError, Widths
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 
 LOAD_TIMEOUT_S = 60.0
+SPLIT_ROWS = 700
+"""Rows from which a second instance of the ranker is worth its round trip."""
+
+Arrays = list[tuple[str, NDArray[Any]]]
 
 # gRPC waits up to two minutes before it tries a server again that was away; requests would fall back all that time.
 _CHANNEL = [
@@ -65,10 +71,16 @@ class TritonClient:
     def rank(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """The score of each row, float32[n]; takes int32[n, C] and float32[n, F]. Raises TritonError."""
-        result = self._infer(RANKER, version, [("CATEGORICAL", categorical), ("CONTINUOUS", continuous)])
-        scores: NDArray[np.float32] = result.as_numpy("SCORE")
-        return scores
+        """The score of each row, float32[n]; takes int32[n, C] and float32[n, F]. Raises TritonError.
+
+        Many rows are cut into parts that the ranker's instances score at the same time.
+        """
+        count = min(self.repository.instances[RANKER], max(1, len(categorical) // SPLIT_ROWS))
+        bounds = pairwise(len(categorical) * part // count for part in range(count + 1))
+        *others, last = [[("CATEGORICAL", categorical[a:b]), ("CONTINUOUS", continuous[a:b])] for a, b in bounds]
+        begun = [self._start(RANKER, version, part) for part in others]
+        own = self._infer(RANKER, version, last)
+        return np.concatenate([*(part.result().as_numpy("SCORE") for part in begun), own.as_numpy("SCORE")])
 
     def probe(self, version: int, widths: Widths) -> None:
         """Infer once with each model on zeros; raises TritonError unless the answers are whole and finite."""
@@ -144,14 +156,30 @@ class TritonClient:
             except InferenceServerException as error:
                 raise TritonError(f"Triton {self.url}: cannot load {model}: {error.message()}") from error
 
-    def _infer(self, model: str, version: int, arrays: list[tuple[str, NDArray[Any]]]) -> Any:
-        inputs = []
-        for name, array in arrays:
-            data_type = "INT32" if array.dtype == np.int32 else "FP32"
-            tensor = grpc.InferInput(name, list(array.shape), data_type)
-            tensor.set_data_from_numpy(array)
-            inputs.append(tensor)
+    def _infer(self, model: str, version: int, arrays: Arrays) -> Any:
         try:
-            return self._client.infer(model, inputs, str(version), client_timeout=self.timeout_s)
+            return self._client.infer(model, _inputs(arrays), str(version), client_timeout=self.timeout_s)
         except InferenceServerException as error:
             raise TritonError(f"Triton {self.url}: {model} {version}: {error.message()}") from error
+
+    def _start(self, model: str, version: int, arrays: Arrays) -> Future[Any]:
+        """Begin an inference; its result, or TritonError, comes with the future."""
+        future: Future[Any] = Future()
+
+        def done(result: Any, error: InferenceServerException | None) -> None:
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(TritonError(f"Triton {self.url}: {model} {version}: {error.message()}"))
+
+        self._client.async_infer(model, _inputs(arrays), done, str(version), client_timeout=self.timeout_s)
+        return future
+
+
+def _inputs(arrays: Arrays) -> list[Any]:
+    inputs = []
+    for name, array in arrays:
+        tensor = grpc.InferInput(name, list(array.shape), "INT32" if array.dtype == np.int32 else "FP32")
+        tensor.set_data_from_numpy(array)
+        inputs.append(tensor)
+    return inputs

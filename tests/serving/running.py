@@ -162,7 +162,6 @@ class Running:
             "REDIS_URL": self.settings.redis_url,
             "HEADWATER_TRITON_URL": self.triton.url,
             "HEADWATER_TRITON_REPOSITORY": str(self.triton.repository.path),
-            "HEADWATER_RANKER_INSTANCES": "1",
             "HEADWATER_TRITON_TIMEOUT_MS": "2000",
             "HEADWATER_STATE": str(self.settings.state),
             "HEADWATER_SHOP": SHOP.name,

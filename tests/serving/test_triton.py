@@ -53,10 +53,11 @@ def test_more_items_than_there_are_are_capped(client: TritonClient) -> None:
     assert sorted(rows[0]) == list(range(len(ITEMS)))
 
 
-def test_scores_equal_the_model(client: TritonClient) -> None:
+@pytest.mark.parametrize("rows", [1, 500, 4001])
+def test_scores_equal_the_model(client: TritonClient, rows: int) -> None:
     random = np.random.default_rng(0)
-    categorical = random.integers(0, 9, (500, WIDTHS.categorical)).astype(np.int32)
-    continuous = random.normal(size=(500, WIDTHS.continuous)).astype(np.float32)
+    categorical = random.integers(0, 9, (rows, WIDTHS.categorical)).astype(np.int32)
+    continuous = random.normal(size=(rows, WIDTHS.continuous)).astype(np.float32)
     expected = Linear(1).score(categorical, continuous)
     np.testing.assert_allclose(client.rank(1, categorical, continuous), expected, rtol=1e-4, atol=1e-5)
 

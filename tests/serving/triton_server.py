@@ -56,7 +56,7 @@ def start_triton(directory: Path, ports: list[int] | None = None) -> TritonServe
     for source in {p.name: p for p in [*(TRITON / "backends/python").iterdir(), STUB]}.values():
         if not (backends / "python" / source.name).exists():
             (backends / "python" / source.name).symlink_to(source)
-    repository = ModelRepository(directory / "models", instances={"ranker": 1})
+    repository = ModelRepository(directory / "models", instances={"ranker": 2})
     repository.prepare()
     http, grpc_port, metrics = ports or free_ports(3)
     libraries = ROOT / ".headwater/tritonserver/nvidia_pytriton.libs"
