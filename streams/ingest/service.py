@@ -1,6 +1,7 @@
 """The hot path as a service of the Faust app: one thread with a batched Kafka consumer."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -128,6 +129,16 @@ def build_worker(
     )
 
 
+def settle_memory() -> None:
+    """Keep the garbage collector from walking over the catalogue and the caches all the time.
+
+    The hot path makes tuples and arrays by the thousand and no cycles; default thresholds cost a tenth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 class Ingest(Service):
     """Runs the worker in a thread; what the worker can't get over takes the app down with it.
 
@@ -156,7 +167,9 @@ class Ingest(Service):
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            build_worker(self.settings, self.shop, type(self).on_ready).run(self._stopping)
+            worker = build_worker(self.settings, self.shop, type(self).on_ready)
+            settle_memory()
+            worker.run(self._stopping)
         except Exception as error:
             log.exception("ingest ended", error=str(error))
             asyncio.run_coroutine_threadsafe(self.crash(error), loop)
