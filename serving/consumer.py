@@ -15,6 +15,7 @@ from feature_repo.redis_commands import connect
 from feature_repo.shop import load_shop
 from serving.customers import CustomerReader
 from serving.deliveries import Deliveries, Delivery
+from serving.health import Health
 from serving.inbox import Address, Answered, Asked, Inbox, Position, Refused
 from serving.items_follower import ItemsFollower
 from serving.items_table import ItemsTable
@@ -243,18 +244,22 @@ def main() -> None:
     )
     watcher = TritonClient(settings.triton_url, repository, timeout_s=2.0)
     followed = ItemsFollower(items, topics, settings.kafka_config())
-    models = ModelFollower(live, guard, watcher, items, topics, settings.kafka_config(), service.default_as_of)
+    loading = threading.Lock()
+    models = ModelFollower(live, guard, watcher, loading, items, topics, settings.kafka_config(), service.default_as_of)
+    health = Health(live, guard, TritonClient(settings.triton_url, repository, timeout_s=2.0), loading)
     try:
         followed.load()
         models.load()
         followed.start()
         models.start()
+        health.start()
         inbox = Inbox(topics.recommendations.name, settings.allowed_replies, bool(shop.category))
         consumer = RequestsConsumer(settings, service, inbox)
         threading.Thread(target=_announce_ready, args=(consumer.assigned,), daemon=True).start()
         consumer.run(stop)
     finally:
         READY.set(0)
+        health.stop()
         models.stop()
         followed.stop()
         stop_metrics()

@@ -1,4 +1,4 @@
-"""Brings announced bundles to life, keeps the live one healthy and clears away what is not needed any more."""
+"""Brings announced bundles to life and clears away what is not needed any more."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from streams.contracts.topics import Topics
 
 log = logger(__name__)
 
-PROBE_EVERY_S = 2.0
-PROBE_FAILED_EVERY_S = 0.5
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 DRAIN_S = 30.0
@@ -44,9 +42,9 @@ class ModelFollower:
     live
         Whose pointer to flip.
     guard
-        The scorer that requests use: tried, revived and mended when it has failed.
+        The scorer that requests use; mended by a new model.
     triton
-        A client of this thread's own.
+        A client that loads and drops versions; `loading` is held meanwhile.
     default_as_of
         The instant that the next request will most likely be answered for, microseconds since the epoch.
     """
@@ -56,17 +54,18 @@ class ModelFollower:
         live: LiveModel,
         guard: GuardedScorer,
         triton: TritonClient,
+        loading: threading.Lock,
         items: ItemsTable,
         topics: Topics,
         config: Mapping[str, Any],
         default_as_of: Callable[[], int],
     ) -> None:
         self._live, self._guard, self._triton, self._items = live, guard, triton, items
+        self._loading = loading
         self._default_as_of = default_as_of
         self._table = CompactedTable(topics.models.name, config)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="models", daemon=True)
-        self._probed_at = 0.0
         self._previous: int | None = None
         self._wanted: BundleAnnouncement | None = None
         self._try_at, self._pause_s = 0.0, FIRST_PAUSE_S
@@ -99,7 +98,8 @@ class ModelFollower:
         if bundle.version != announced.version:
             raise BundleError(f"bundle {bundle.path} is version {bundle.version}, announced was {announced.version}")
         fresh = snapshot(bundle, self._items, day_of(self._default_as_of()))
-        self._triton.load(bundle, widths(fresh.encoder))
+        with self._loading:
+            self._triton.load(bundle, widths(fresh.encoder))
         before = self._live.current
         self._live.flip(fresh)
         self._guard.mend()
@@ -118,7 +118,8 @@ class ModelFollower:
         for version in self._triton.repository.versions():
             if version not in keep:
                 try:
-                    self._triton.drop(version)
+                    with self._loading:
+                        self._triton.drop(version)
                 except ScorerError as error:
                     log.warning("old version not dropped", version=version, why=str(error))
 
@@ -129,7 +130,6 @@ class ModelFollower:
                 if announced:
                     self._want(announced[-1])
                 self._try()
-                self._keep_healthy()
                 self._keep_encoded()
             except Exception:
                 log.exception("models not followed")
@@ -151,26 +151,6 @@ class ModelFollower:
             log.warning("bundle not live yet", version=wanted.version, why=str(error), again_in_s=self._pause_s)
             self._wanted, self._try_at = wanted, time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
-
-    def _keep_healthy(self) -> None:
-        """Try the live model with a real inference, soon after a failure, and start it anew where it is dead."""
-        current = self._live.current
-        pause = PROBE_FAILED_EVERY_S if self._guard.failed.is_set() else PROBE_EVERY_S
-        if current is None or time.monotonic() - self._probed_at < pause:
-            return
-        columns = widths(current.encoder)
-        try:
-            try:
-                self._triton.probe(current.version, columns)
-            except ScorerError as error:
-                self._guard.failed.set()
-                log.warning("model does not answer", version=current.version, why=str(error))
-                self._triton.load(current.bundle, columns)
-            self._guard.mend()
-        except ScorerError as error:
-            log.warning("model not revived", version=current.version, why=str(error))
-        finally:
-            self._probed_at = time.monotonic()
 
     def _keep_encoded(self) -> None:
         """Encode the item matrix of the current day, and of the next one before it begins."""

@@ -18,7 +18,7 @@ class ServingSettings(Settings):
     """Requests that are answered together when several wait."""
     reply_prefixes: tuple[str, ...] = ()
     """What a request's `reply_to` must begin with; empty: the name of the topic `recommendations`."""
-    triton_timeout_ms: int = Field(default=250, ge=1)
+    triton_timeout_ms: int = Field(default=500, ge=1)
     """How long a request waits for Triton before it is answered without."""
     triton_repository: Path | None = None
     """Triton's model repository; default: triton/models in the state directory."""
