@@ -24,6 +24,10 @@ Profiles = Mapping[str, Mapping[str, str]]
 """By customer id its attributes."""
 
 
+class NothingToLearnError(ValueError):
+    """There is no data, or none with anything to learn in it; the message says what has to come first."""
+
+
 @dataclass(frozen=True)
 class Inputs:
     """Everything a training run knows.
@@ -66,7 +70,8 @@ def read(
 
     With `event_clock` an event counts as known from the moment it happened, as in a replay of old data; else from
     its arrival, except what was backfilled, which was known to the shop all along. Items that the catalogue lacks
-    are added to it without attributes. Raises ValueError where the store holds no event.
+    are added to it without attributes. Raises NothingToLearnError where the store holds no
+    event.
     """
     table = offline.interactions(
         store,
@@ -75,7 +80,9 @@ def read(
         columns=COLUMNS,
     )
     if table.num_rows == 0:
-        raise ValueError(f"the offline store {store} holds no interaction to train on; backfill or replay some first")
+        raise NothingToLearnError(
+            f"the offline store {store} holds no interaction to train on; backfill or replay some first"
+        )
     log, items = _log(table, event_clock)
     catalogue.ensure(items)
     newest = int(log.events.time.max())

@@ -28,7 +28,7 @@ from trainer.examples import (
     stacked_tables,
 )
 from trainer.growth import take_over, welcome
-from trainer.inputs import Inputs
+from trainer.inputs import Inputs, NothingToLearnError
 from trainer.learning_rate import Progress
 from trainer.model_schema import capacities
 from trainer.recipe import Recipe
@@ -58,7 +58,7 @@ class Run(NamedTuple):
 def full(inputs: Inputs, recipe: Recipe, place: Place, progress: Progress = silent, phase: Phase = silent) -> Run:
     """Train from nothing on the recipe's past windows.
 
-    Raises ValueError where the data holds no purchase after a split to learn from.
+    Raises NothingToLearnError where the data holds no purchase after a split to learn from.
     """
     shop_columns = columns(inputs.shop)
     with _timed(phase, "features"):
@@ -205,7 +205,7 @@ def _look_back(inputs: Inputs, days: int, count: int) -> tuple[list[Window], Win
     *looks, present = windows(inputs, [*spans, Span(inputs.until_at, inputs.until_at)])
     found = [look for look in looks if len(look.positives.customer)]
     if not found:
-        raise ValueError(
+        raise NothingToLearnError(
             "no customer who had bought before a split bought after it: there is nothing to learn yet; "
             "train again when more purchases have come"
         )

@@ -1,0 +1,87 @@
+"""Training by hand, without the service: `python -m trainer.cli train`."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import uuid
+from pathlib import Path
+
+import click
+from confluent_kafka import KafkaException, Producer
+from tqdm import tqdm
+
+from feature_repo.shop import load_shop
+from streams.contracts.observability import configure_logging
+from streams.contracts.operations import TrainingMode
+from trainer.progress import Report
+from trainer.settings import TrainerSettings
+
+
+@click.group()
+def main() -> None:
+    """Train Headwater's models."""
+
+
+@main.command()
+@click.option("--mode", type=click.Choice([m.value for m in TrainingMode]), default="full", show_default=True)
+@click.option("--until", type=click.DateTime(), help="UTC; only events that happened by then are seen.")
+@click.option("--announce/--no-announce", default=True, show_default=True, help="Make the bundle the live one.")
+def train(mode: str, until: datetime.datetime | None, announce: bool) -> None:
+    """Train once on the offline store and publish the bundle.
+
+    Reads the environment variables of the other processes: HEADWATER_STATE, HEADWATER_SHOP, HEADWATER_CLOCK,
+    KAFKA_BOOTSTRAP_SERVERS.
+    """
+    configure_logging("trainer")
+    settings = TrainerSettings.of()
+    # TensorFlow's import takes 20 s: only for those who train.
+    from trainer.inputs import NothingToLearnError
+    from trainer.job import BusyError, Trainer
+    from trainer.publish import RejectedError
+    from trainer.service import announce as announced
+    from trainer.shop_feed import ShopFeed
+
+    try:
+        feed = ShopFeed(settings, load_shop(settings.shop))
+        with Trainer(settings, feed) as trainer:
+            report = BarReport(settings.state)
+            bundle, inputs = trainer.run(
+                TrainingMode(mode), report, uuid.uuid4().hex, time.time_ns() // 1000, _microseconds(until)
+            )
+            report.finish("ok", bundle.version)
+        if announce:
+            newest = int(inputs.log.events.arrival.max())
+            announced(Producer(settings.producer_config()), settings.topics.models.name, bundle, newest)
+        feed.close()
+    except (BusyError, NothingToLearnError, RejectedError, FileNotFoundError, LookupError, KafkaException) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(bundle.path)
+
+
+class BarReport(Report):
+    """A report that is also a progress bar."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state, ())
+        self._bar = tqdm(total=1.0, bar_format="{desc:<12} {percentage:3.0f}% |{bar}| {elapsed}", leave=False)
+
+    def progress(self, phase: str, share: float) -> None:
+        """Draw the bar anew."""
+        super().progress(phase, share)
+        self._bar.set_description_str(phase)
+        self._bar.n = share
+        self._bar.refresh()
+
+    def phase(self, name: str, seconds: float) -> None:
+        """Leave a line for a phase that is over."""
+        super().phase(name, seconds)
+        tqdm.write(f"{name:<12} {seconds:6.1f} s")
+
+
+def _microseconds(until: datetime.datetime | None) -> int | None:
+    return None if until is None else int(until.replace(tzinfo=datetime.UTC).timestamp() * 1_000_000)
+
+
+if __name__ == "__main__":
+    main()
