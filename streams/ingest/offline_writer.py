@@ -25,11 +25,8 @@ class _Buffer:
     start: int
     stop: int
     opened_at: float
+    rows: int = 0
     tables: list[pa.Table] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        return sum(table.num_rows for table in self.tables)
 
 
 class OfflineWriter:
@@ -64,6 +61,7 @@ class OfflineWriter:
             offsets = accepted["offset"].to_numpy()
             first = int(np.searchsorted(offsets, buffer.stop))
             buffer.tables.append(accepted.slice(first))
+            buffer.rows += accepted.num_rows - first
         buffer.stop = stop
 
     def due(self) -> list[int]:

@@ -19,12 +19,14 @@ from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.fold import Folded, Outcome, fold
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import TOTALS, apply_deltas, empty_items, total
+from feature_repo.materialise import customer_features
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
-from feature_repo.views import ITEM_PURCHASES, item_purchases
+from feature_repo.views import CUSTOMER_PURCHASES, ITEM_PURCHASES, customer_purchases, item_purchases
 from streams import offline
+from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits, encode
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.events import Interaction, InteractionType, Item
@@ -195,6 +197,7 @@ class IngestSite:
         """The online store, the changelogs and the offline store hold what one pass over the topic gives."""
         expected = self.one_pass()
         self._assert_customers(expected.customers())
+        self._assert_customer_features(expected)
         self._assert_items(expected.items())
         self._assert_offline(expected.accepted())
 
@@ -204,6 +207,15 @@ class IngestSite:
         assert stored == expected
         changes = self.changelog(self.settings.topics.features_customers.name)
         assert {name: CustomerRow(**msgspec.msgpack.decode(data)) for name, data in changes.items()} == expected
+
+    def _assert_customer_features(self, expected: "OnePass") -> None:
+        with CompactedTable(self.settings.topics.items.name, self.settings.kafka_config()) as table:
+            feed = CatalogueFeed(table, SHOP)
+            feed.load()
+            for batch, folded in expected.parts:
+                rows = self.store.read_rows(Selection.of(customer_purchases(SHOP)), batch.customer_ids)
+                for name, values in customer_features(SHOP, folded.states, feed.catalogue).items():
+                    assert rows.values(CUSTOMER_PURCHASES, name) == values.tolist(), name
 
     def _assert_items(self, expected: dict[str, dict[str, bytes]]) -> None:
         """`expected`: item -> source -> part."""
