@@ -28,6 +28,7 @@ from streams import offline
 from streams.contracts.topics import Topics
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
+from streams.ingest.item_ids import remember_all
 from streams.ingest.item_writer import BACKFILL, ItemWriter
 from streams.ingest.partition_log import applied_position
 from streams.ingest.start import BACKFILL_KEY, BACKFILLING_KEY, Backfilled, read_backfilled
@@ -176,6 +177,7 @@ class Backfill:
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._stores = stores
+        self._catalogue = catalogue
         self._customers = CustomerWriter(stores.store, shop, catalogue)
         self._items = ItemWriter(stores.store, shop, stores.partitions)
         self._changelog = Changelog(stores.sender, stores.topics)
@@ -194,6 +196,7 @@ class Backfill:
         self._report(Progress("reading", 0, table.num_rows))
         found = history(table)
         self._report(Progress("reading", table.num_rows, table.num_rows))
+        remember_all(self._stores.client, self._catalogue, found.item_ids)
         states = empty_items(len(found.item_ids))
         accepted = np.zeros(table.num_rows, dtype=bool)
         for first, end in blocks(found.offsets):

@@ -19,6 +19,7 @@ from streams.dead_letters import DeadLetters, letter
 from streams.ingest.batch import Batch
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
+from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import accepted_table
 from streams.ingest.partition_log import Claim, LostPartitionError, PartitionLog
@@ -66,6 +67,7 @@ class Applier:
         self,
         customers: CustomerWriter,
         items: ItemWriter,
+        item_ids: ItemIds,
         changelog: Changelog,
         dead_letters: DeadLetters,
         sender: Sender,
@@ -75,6 +77,7 @@ class Applier:
     ) -> None:
         self._customers = customers
         self._items = items
+        self._item_ids = item_ids
         self._changelog = changelog
         self._dead_letters = dead_letters
         self._sender = sender
@@ -117,7 +120,8 @@ class Applier:
         folded = fold(states, batch.events)
         newest = int(batch.events.arrival.max(initial=0))
         redo = held.applied <= records.start < held.items
-        parts = [] if records.start < held.items else self._parts(source, batch, folded)
+        self._item_ids.remember([each.item_id for each in batch.interactions], batch.events.item)
+        parts = [] if records.start < held.items else self._parts(source, folded)
 
         # The batch before counts as done once this one is begun, so its changelog must have arrived by now.
         self._step("flush")
@@ -152,14 +156,12 @@ class Applier:
                 self._cache.put(customer, row, _size(row))
         return [self._cache.get(customer) for customer in customer_ids]
 
-    def _parts(self, source: str, batch: Batch, folded: Folded) -> list[tuple[str, bytes]]:
+    def _parts(self, source: str, folded: Folded) -> list[tuple[str, bytes]]:
         """Return the source's parts of the touched items after the batch."""
         keys = folded.deltas.items
         if len(keys) == 0:
             return []
-        order = np.argsort(batch.events.item, kind="stable")
-        first = order[np.searchsorted(batch.events.item[order], keys)]
-        ids = [batch.interactions[at].item_id for at in first.tolist()]
+        ids = self._item_ids.of(keys)
         after = apply_deltas(self._items.parts(source, ids), folded.deltas)
         return [(item, part.tobytes()) for item, part in zip(ids, after, strict=True)]
 

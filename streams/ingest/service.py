@@ -22,6 +22,7 @@ from streams.dead_letters import DeadLetters
 from streams.ingest.apply import Applier, Step
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
+from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.start import Starts
@@ -111,6 +112,7 @@ def build_worker(
     applier = Applier(
         CustomerWriter(store, shop, catalogue.catalogue),
         ItemWriter(store, shop, partitions),
+        ItemIds(client, catalogue.catalogue),
         Changelog(sender, topics),
         DeadLetters(sender, topics.dead_letters.name),
         sender,

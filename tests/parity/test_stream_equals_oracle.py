@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from deploy.commands.backfill import run as backfill
 from feature_repo.catalogue import CatalogueItem
@@ -72,7 +71,6 @@ def test_a_row_that_is_not_what_it_should_be_is_found(site: IngestSite) -> None:
     assert {mismatch.entity.partition(" × ")[0] for mismatch in report.worst} == {"c0"}
 
 
-@pytest.mark.xfail(reason="the worker knows only the ids of items in the batch at hand", strict=True)
 def test_a_customer_who_outgrows_the_history(site: IngestSite) -> None:
     """What leaves a history leaves items too that the events at hand do not name."""
     site.publish_items(made_items())
