@@ -13,7 +13,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.shop import load_shop
+from feature_repo.views import item_catalogue
 from serving.customers import CustomerReader
+from serving.deleted_items import DeletedItems
 from serving.deliveries import Deliveries, Delivery
 from serving.health import Health
 from serving.inbox import Address, Answered, Asked, Inbox, Position, Refused
@@ -232,7 +234,8 @@ def main() -> None:
     timeout_s = settings.triton_timeout_ms / 1000
     items, live = ItemsTable(shop), LiveModel()
     guard = GuardedScorer(TritonClient(settings.triton_url, repository, timeout_s))
-    reader = CustomerReader(OnlineStore(connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1)), shop)
+    store = OnlineStore(connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1))
+    reader = CustomerReader(store, shop)
     service = Service(
         shop,
         reader,
@@ -243,7 +246,10 @@ def main() -> None:
         stream_clock=settings.clock == "stream",
     )
     watcher = TritonClient(settings.triton_url, repository, timeout_s=2.0)
-    followed = ItemsFollower(items, topics, settings.kafka_config())
+    slow_store = OnlineStore(connect(settings.redis_url))
+    followed = ItemsFollower(
+        items, DeletedItems(items, slow_store, item_catalogue(shop)), topics, settings.kafka_config()
+    )
     loading = threading.Lock()
     models = ModelFollower(live, guard, watcher, loading, items, topics, settings.kafka_config(), service.default_as_of)
     health = Health(live, guard, TritonClient(settings.triton_url, repository, timeout_s=2.0), loading)

@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
+import redis
+
 from feature_repo.catalogue import CatalogueItem
+from serving.deleted_items import DeletedItems
 from serving.items_table import FeatureRecord, ItemsTable
-from streams.contracts.codec import decode_item, line_amount
+from streams.catalogue_feed import catalogue_item
+from streams.contracts.codec import decode_item
 from streams.contracts.compacted import CompactedTable, Record
 from streams.contracts.observability import logger
 from streams.contracts.rejection import Rejected
@@ -36,8 +40,7 @@ def catalogue_changes(records: Iterable[Record], currency_exponent: int) -> dict
         except Rejected as error:
             log.warning("item ignored", item=item_id, partition=record.partition, offset=record.offset, why=str(error))
             continue
-        price = line_amount(item.price, 1, currency_exponent)
-        changes[item_id] = CatalogueItem(item_id, item.name, item.available, price, item.attributes)
+        changes[item_id] = catalogue_item(item, currency_exponent)
     return changes
 
 
@@ -53,8 +56,9 @@ def feature_records(records: Iterable[Record]) -> list[FeatureRecord]:
 class ItemsFollower:
     """Loads both topics, then follows them in a thread of its own until `stop`."""
 
-    def __init__(self, table: ItemsTable, topics: Topics, config: Mapping[str, Any]) -> None:
+    def __init__(self, table: ItemsTable, deleted: DeletedItems, topics: Topics, config: Mapping[str, Any]) -> None:
         self._table = table
+        self._deleted = deleted
         self._items = CompactedTable(topics.items.name, config)
         self._features = CompactedTable(topics.features_items.name, config)
         self._stop = threading.Event()
@@ -66,6 +70,7 @@ class ItemsFollower:
             self._table.apply_catalogue(catalogue_changes(chunk, self._table.shop.currency_exponent))
         for chunk in _chunks(self._features.load()):
             self._table.apply_features(feature_records(chunk))
+        self._withdraw_deleted()
         log.info("items loaded", items=len(self._table.catalogue))
 
     def start(self) -> None:
@@ -99,6 +104,16 @@ class ItemsFollower:
         items = self._items.poll(0)
         if items:
             self._table.apply_catalogue(catalogue_changes(items, self._table.shop.currency_exponent))
+        self._withdraw_deleted()
+
+    def _withdraw_deleted(self) -> None:
+        try:
+            withdrawn = self._deleted.withdraw()
+        except redis.RedisError as error:  # looked up at the next step
+            log.warning("deleted items not looked up", why=str(error))
+            return
+        if withdrawn:
+            log.info("deleted items withdrawn", items=withdrawn)
 
 
 def _chunks(records: Iterable[Record]) -> Iterable[list[Record]]:

@@ -46,6 +46,7 @@ class ItemsTable:
         self._matrices: WeakSet[ItemMatrix] = WeakSet()
         self._trending: dict[int, Trending] = {}
         self._stale: list[Rows] = []
+        self._recorded: set[int] = set()
         self._newest_day = NO_DAY
         self._newest_at = 0
         self.lock = threading.RLock()
@@ -83,14 +84,19 @@ class ItemsTable:
         return rows
 
     def apply_catalogue(self, changes: Mapping[str, CatalogueItem | None]) -> None:
-        """Upsert items; None withdraws one: it keeps its row and is not recommended any more."""
+        """Upsert items; None withdraws one: it has a row, for histories refer to it, and is not recommended."""
         with self.lock:
             rows = self.catalogue.upsert(item for item in changes.values() if item is not None)
-            for item_id, item in changes.items():
-                if item is None:
-                    self.catalogue.withdraw(item_id)
+            gone = self.catalogue.ensure(item_id for item_id, item in changes.items() if item is None)
+            for row in gone.tolist():
+                self.catalogue.withdraw(self.catalogue.item_ids[row])
+            self._recorded.update(rows.tolist(), gone.tolist())
             self._grow()
-            self._changed(np.unique(rows))
+            self._changed(np.union1d(rows, gone))
+
+    def without_record(self, start: int, end: int) -> list[str]:
+        """Ids in catalogue rows `start` to `end` of which `apply_catalogue` has told nothing."""
+        return [self.catalogue.item_ids[row] for row in range(start, end) if row not in self._recorded]
 
     def apply_features(self, records: Iterable[FeatureRecord], newest_event_at: int = 0) -> None:
         """Replace parts of item states and sum the touched items anew.

@@ -92,6 +92,21 @@ def test_the_streams_clock_is_the_newest_event_told() -> None:
     assert table.newest_event_at == TODAY * DAY + 17
 
 
+def test_an_empty_shop_has_an_empty_trend() -> None:
+    assert len(ItemsTable(SHOP).trending(TODAY).order) == 0
+
+
+def test_an_item_deleted_before_it_was_seen_is_not_available() -> None:
+    table = ItemsTable(SHOP)
+    table.apply_catalogue({"gone": None})
+    table.apply_features([FeatureRecord("0", name, item_state(TODAY, 1)) for name in ("gone", "new")])
+    assert dict(zip(table.catalogue.item_ids, table.catalogue.available.tolist(), strict=True)) == {
+        "gone": False,
+        "new": True,
+    }
+    assert table.without_record(0, 2) == ["new"]
+
+
 def test_a_withdrawn_item_keeps_its_row_and_comes_back() -> None:
     table = items_table(3)
     table.apply_catalogue({"i1": None})
