@@ -194,6 +194,7 @@ def publish(staging: Path, bundles: Path) -> Bundle:
     if target.exists():
         raise BundleError(f"bundle {target}: version {manifest.version} is already published; take the next number")
     open_bundle(staging)
+    staging.chmod(0o755)  # temporary directories are for their maker only; Triton may be somebody else
     bundles.mkdir(parents=True, exist_ok=True)
     staging.rename(target)
     _sync(bundles)
