@@ -89,6 +89,7 @@ class Applier:
         """Drop everything held in process, as when partitions change hands."""
         self._cache.clear()
         self._items.forget()
+        self._item_ids.forget()
 
     def forget_customers(self, customer_ids: Sequence[str]) -> None:
         """Drop customers' rows, as when they were deleted."""

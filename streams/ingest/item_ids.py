@@ -47,6 +47,10 @@ class ItemIds:
             send(self._client, commands)
             self._strangers.update(new)
 
+    def forget(self) -> None:
+        """Drop what is held in process: a Redis that came back older must be told again."""
+        self._strangers.clear()
+
     def of(self, keys: npt.NDArray[np.uint64]) -> list[str]:
         """Return the ids of keys.
 

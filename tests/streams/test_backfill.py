@@ -9,9 +9,10 @@ from feature_repo.customer_state import CustomerRow
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import total
 from streams import offline
-from streams.backfill import Backfill, BackfillError, Stores, Summary, blocks, guarded
+from streams.backfill import Backfill, BackfillError, Stores, Summary, guarded
 from streams.contracts.codec import line_amount
 from streams.contracts.events import Interaction
+from streams.history import blocks
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.service import make_producer
 from streams.reset import reset
