@@ -16,6 +16,11 @@ from trainer.windows import Int64
 FORGOTTEN = 0.02
 """Share of codes that a batch replaces by "out of vocabulary", so that this code learns to stand for the unknown."""
 
+SMALLEST = 64
+STEPS_AN_EPOCH = 40
+LEAST_STEPS = 200
+MOST_EPOCHS = 20
+
 Gather = Callable[[Any], Any]
 
 
@@ -49,6 +54,17 @@ def tower_batches(
         return left | candidate(_forget(tf.gather(items[0], i)), tf.gather(items[1], i))
 
     return _dataset(len(customer), size, seed, gather)
+
+
+def fitting_size(rows: int, size: int) -> int:
+    """The batch size for so many rows: `size`, or less where that would make too few steps to learn anything."""
+    return max(2, min(size, max(SMALLEST, rows // STEPS_AN_EPOCH)))
+
+
+def enough_epochs(rows: int, size: int, epochs: int) -> int:
+    """`epochs`, or more where so little data would end the training before it has begun."""
+    steps = batch_count(rows, fitting_size(rows, size))
+    return max(epochs, min(-(-LEAST_STEPS // steps), MOST_EPOCHS))
 
 
 def batch_count(rows: int, size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 import uuid
 from pathlib import Path
@@ -34,6 +35,7 @@ def train(mode: str, until: datetime.datetime | None, announce: bool) -> None:
     KAFKA_BOOTSTRAP_SERVERS.
     """
     configure_logging("trainer")
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     settings = TrainerSettings.of()
     # TensorFlow's import takes 20 s: only for those who train.
     from trainer.inputs import NothingToLearnError

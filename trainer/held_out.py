@@ -64,4 +64,5 @@ def figures(ranker: Ranker, paper: Exam) -> dict[str, float]:
         "ndcg_at_10": found.ndcg,
         "hit_at_10": found.hit,
         "candidate_recall": found.recall,
+        "exam_positives": float(label.sum()),
     }

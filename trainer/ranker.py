@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from feature_repo.columns import GROUPS
 from feature_repo.encoder import EncoderSpec
-from trainer.batches import batch_count, ranker_batches
+from trainer.batches import batch_count, fitting_size, ranker_batches
 from trainer.examples import Examples, Tables
 from trainer.learning_rate import CosineRate, Progress
 from trainer.model_schema import LABEL, Capacities, Features, schema
@@ -90,7 +90,7 @@ class Ranker:
 
     def fit(self, tables: Tables, rows: Examples, *, epochs: int, rate: float, progress: Progress) -> float:
         """Learn; return the last epoch's loss."""
-        size = self.recipe.ranker_batch
+        size = fitting_size(len(rows.label), self.recipe.ranker_batch)
         data = ranker_batches(tables, rows, self.features, size, self.recipe.seed)
         schedule = CosineRate(rate, epochs * batch_count(len(rows.label), size), "ranker", progress)
         history = self.model.fit(data, epochs=epochs, verbose=0, callbacks=[schedule], train_metrics_steps=0)

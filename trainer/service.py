@@ -7,6 +7,7 @@ half bundle behind.
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -171,6 +172,7 @@ def _trigger(message: Message) -> TrainingTrigger | None:
 def main() -> None:
     """Run until SIGTERM or SIGINT; a second signal ends a training at once."""
     configure_logging("trainer")
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     settings = TrainerSettings.of()
     stop_metrics = serve_metrics(settings.metrics_port)
     stopping = False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from feature_repo.columns import Column, columns
 from feature_repo.materialise import pair_columns
 from trainer import held_out
+from trainer.batches import enough_epochs
 from trainer.candidates import offsets_by_customer
 from trainer.checkpoint import State, Trained, build
 from trainer.examples import (
@@ -114,11 +115,14 @@ def _learn(
     """
     recipe, workflow = trained.state.recipe, trained.workflow
     rate, tower_epochs, ranker_epochs = scale
+    from_nothing = trained.parent is None
     retriever = WindowRetriever(trained.tower, workflow)
     with _timed(phase, "encode"):
         tables = stacked_tables([encoded(workflow, look) for look in looks])
     with _timed(phase, "two_tower"):
         customer, item = _positives(inputs, looks, chosen)
+        if from_nothing:
+            tower_epochs = enough_epochs(len(customer), recipe.tower_batch, tower_epochs)
         tower_loss = trained.tower.fit(
             tables, customer, item, epochs=tower_epochs, rate=recipe.tower_rate * rate, progress=progress
         )
@@ -126,7 +130,7 @@ def _learn(
         learners = ~held_out.is_held_out(inputs.log.customer_ids, recipe.held_out)
         rows = _examples(inputs, trained, looks, [mask & learners for mask in chosen], retriever)
         paper = held_out.exam(inputs, workflow, looks[-1], recipe, retriever)
-    parent = held_out.figures(trained.ranker, paper) if trained.parent is not None else None
+    parent = None if from_nothing else held_out.figures(trained.ranker, paper)
     with _timed(phase, "ranker"):
         loss = trained.ranker.fit(tables, rows, epochs=ranker_epochs, rate=recipe.ranker_rate * rate, progress=progress)
     figures = held_out.figures(trained.ranker, paper) | {

@@ -15,7 +15,7 @@ from merlin.schema import Schema, Tags
 from numpy.typing import NDArray
 
 from feature_repo.encoder import EncoderSpec
-from trainer.batches import batch_count, tower_batches
+from trainer.batches import batch_count, fitting_size, tower_batches
 from trainer.examples import Tables
 from trainer.learning_rate import CosineRate, Progress
 from trainer.model_schema import Capacities, Features, schema
@@ -73,7 +73,7 @@ class TwoTower:
     ) -> float:
         """Learn from positive pairs, given as rows of the tables; return the last epoch's loss."""
         self._probabilities.candidate_probs.assign(self._chances(tables.items.codes[:, 0], item))
-        size = self.recipe.tower_batch
+        size = fitting_size(len(customer), self.recipe.tower_batch)
         data = tower_batches(tables, customer, item, self.query_features, self.item_features, size, self.recipe.seed)
         steps = epochs * batch_count(len(customer), size)
         schedule = CosineRate(rate, steps, "two-tower", progress)

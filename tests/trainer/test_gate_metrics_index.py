@@ -13,11 +13,12 @@ from trainer.metrics import auc, log_loss, ranking
 pytestmark = pytest.mark.trainer
 
 GOOD = {"auc": 0.85, "ndcg_at_10": 0.38, "ranker_loss": 0.3, "two_tower_loss": 7.0, "faiss_recall_at_100": 0.98}
+MEASURED = GOOD | {"exam_positives": 500.0}
 
 
 def test_a_good_model_passes():
-    assert objections(GOOD) == []
-    assert objections(GOOD, {"auc": 0.86, "ndcg_at_10": 0.40}) == []
+    assert objections(MEASURED) == []
+    assert objections(MEASURED, {"auc": 0.86, "ndcg_at_10": 0.40}) == []
     assert objections(GOOD | {"auc": math.nan, "ndcg_at_10": math.nan}) == []
 
 
@@ -33,9 +34,13 @@ def test_a_good_model_passes():
     ],
 )
 def test_a_bad_one_does_not(change, parent, says):
-    found = objections(GOOD | change, parent)
+    found = objections(MEASURED | change, parent)
     assert len(found) == 1
     assert says in found[0]
+
+
+def test_an_exam_of_a_handful_decides_nothing():
+    assert objections(GOOD | {"auc": 0.4, "exam_positives": 12.0}, {"auc": 0.9, "ndcg_at_10": 0.9}) == []
 
 
 def test_what_was_not_measured_is_an_objection():
