@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -111,25 +111,37 @@ def _learn(
 ) -> Trained:
     """Fit both models on the windows' chosen customers, then measure.
 
+    What the two-tower proposes is put to the ranker only in a window whose purchases the two-tower has not learned
+    from yet. In a window that it knows it proposes what was bought, and the ranker comes to believe that whatever it
+    proposes is bought (measured on Complete Journey: served nDCG@10 .350).
+
     chosen: for each window bool[customers]; scale: share of the recipe's learning rates, epochs of tower and ranker.
     """
     recipe, workflow = trained.state.recipe, trained.workflow
     rate, tower_epochs, ranker_epochs = scale
     from_nothing = trained.parent is None
     retriever = WindowRetriever(trained.tower, workflow)
+    *earlier, newest = range(len(looks))
+    apart = from_nothing and bool(earlier)
     with _timed(phase, "encode"):
         tables = stacked_tables([encoded(workflow, look) for look in looks])
-    with _timed(phase, "two_tower"):
-        customer, item = _positives(inputs, looks, chosen)
-        if from_nothing:
-            tower_epochs = enough_epochs(len(customer), recipe.tower_batch, tower_epochs)
-        tower_loss = trained.tower.fit(
-            tables, customer, item, epochs=tower_epochs, rate=recipe.tower_rate * rate, progress=progress
-        )
+
+    def teach_tower(places: Sequence[int]) -> float:
+        customer, item = _positives(inputs, looks, chosen, places)
+        epochs = enough_epochs(len(customer), recipe.tower_batch, tower_epochs) if from_nothing else tower_epochs
+        with _timed(phase, "two_tower"):
+            return trained.tower.fit(
+                tables, customer, item, epochs=epochs, rate=recipe.tower_rate * rate, progress=progress
+            )
+
+    if apart:
+        teach_tower(earlier)
     with _timed(phase, "candidates"):
         learners = ~held_out.is_held_out(inputs.log.customer_ids, recipe.held_out)
-        rows = _examples(inputs, trained, looks, [mask & learners for mask in chosen], retriever)
-        paper = held_out.exam(inputs, workflow, looks[-1], recipe, retriever)
+        proposing = {newest: retriever} if apart else {}
+        rows = _examples(inputs, trained, looks, [mask & learners for mask in chosen], proposing)
+        paper = held_out.exam(inputs, workflow, looks[-1], recipe, retriever if apart else None)
+    tower_loss = teach_tower([newest] if apart else range(len(looks)))
     parent = None if from_nothing else held_out.figures(trained.ranker, paper)
     with _timed(phase, "ranker"):
         loss = trained.ranker.fit(tables, rows, epochs=ranker_epochs, rate=recipe.ranker_rate * rate, progress=progress)
@@ -175,11 +187,14 @@ def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Tra
     return grown
 
 
-def _positives(inputs: Inputs, looks: Sequence[Window], chosen: Sequence[NDArray[np.bool_]]) -> tuple[Int64, Int64]:
-    """The chosen customers' positives as rows of the stacked tables."""
+def _positives(
+    inputs: Inputs, looks: Sequence[Window], chosen: Sequence[NDArray[np.bool_]], places: Sequence[int]
+) -> tuple[Int64, Int64]:
+    """The chosen customers' positives in the windows at `places`, as rows of the stacked tables."""
     who, what = [], []
-    for place, (look, mask) in enumerate(zip(looks, chosen, strict=True)):
-        taken = mask[look.positives.customer]
+    for place in places:
+        look = looks[place]
+        taken = chosen[place][look.positives.customer]
         who.append(look.positives.customer[taken] + place * len(inputs.log.customer_ids))
         what.append(look.positives.item[taken] + place * len(inputs.catalogue))
     return np.concatenate(who), np.concatenate(what)
@@ -190,15 +205,16 @@ def _examples(
     trained: Trained,
     looks: Sequence[Window],
     chosen: Sequence[NDArray[np.bool_]],
-    retriever: WindowRetriever,
+    proposing: Mapping[int, WindowRetriever],
 ) -> Examples:
+    """Examples of all windows; `proposing`: by place the windows in which the two-tower proposes candidates."""
     recipe = trained.state.recipe
     rng = np.random.default_rng([recipe.seed, 1])
     parts = []
     for place, (look, mask) in enumerate(zip(looks, chosen, strict=True)):
         customers = chosen_customers(inputs, look, recipe, rng, mask)
         if len(customers):
-            pairs, label = example_pairs(inputs, look, customers, retriever, recipe, recipe.seed)
+            pairs, label = example_pairs(inputs, look, customers, proposing.get(place), recipe, recipe.seed)
             parts.append(examples(inputs, trained.workflow, look, pairs, label, place))
     return stacked_examples(parts)
 
