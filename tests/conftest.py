@@ -42,7 +42,11 @@ def _stack(state: Path) -> "Stack":
 
     foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
     environ = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)}
-    settings = {"HEADWATER_STATE": str(state), "HEADWATER_TRAIN_EVERY_INTERACTIONS": "2000"}
+    settings = {
+        "HEADWATER_STATE": str(state),
+        "HEADWATER_CLOCK": "stream",  # tests publish the past: an event was known when it happened
+        "HEADWATER_TRAIN_EVERY_INTERACTIONS": "2000",
+    }
     return Stack(Site.of({**environ, **settings}), say=print)
 
 

@@ -102,6 +102,9 @@ class Site:
             for name, value in self.given.items()
             if name.startswith("HEADWATER_") and "PASSWORD" not in name  # inherited, but not written down
         }
+        shop = Path(settings.get("HEADWATER_SHOP", ""))
+        if shop.is_file():  # the caller's relative path; the processes run elsewhere
+            settings["HEADWATER_SHOP"] = str(shop.absolute())
         return {
             **DEFAULTS,
             **settings,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from deploy.stack.part import Step
 from deploy.stack.site import ROOT
@@ -35,8 +36,10 @@ class Feast(Step):
         digest = hashlib.blake2b(digest_size=16)
         for name in ("HEADWATER_SHOP", "REDIS_URL"):
             digest.update(f"{name}={environment[name]}\n".encode())
-        repository = ROOT / "feature_repo"
-        for path in sorted(p for p in repository.rglob("*") if p.suffix in {".py", ".toml", ".yaml"}):
+        paths = sorted(p for p in (ROOT / "feature_repo").rglob("*") if p.suffix in {".py", ".toml", ".yaml"})
+        for path in [*paths, Path(environment["HEADWATER_SHOP"])]:
+            if not path.is_file():
+                continue  # a built-in shop's name
             digest.update(path.read_bytes())
         return digest.hexdigest()
 

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.stack.site import Site, read_environment
 from deploy.stack.stack import Stack, StackError
+from deploy.stack.steps import Feast
 
 
 def site(state: Path, **settings: str) -> Site:
@@ -155,6 +156,29 @@ def test_own_addresses_in_the_environment_are_not_somebody_else_s(tmp_path: Path
     assert again.external("REDIS_URL") is None
     assert again.external("KAFKA_BOOTSTRAP_SERVERS") is None
     assert again.environment() == first.environment()
+
+
+def test_a_shop_profile_by_relative_path_reaches_processes_that_run_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my.toml").write_text('name = "my"\n')
+    monkeypatch.chdir(tmp_path)
+    given = site(tmp_path / "state", HEADWATER_SHOP="my.toml")
+    assert given.environment()["HEADWATER_SHOP"] == str(tmp_path / "my.toml")
+    assert site(tmp_path / "state", HEADWATER_SHOP="hm").environment()["HEADWATER_SHOP"] == "hm"
+
+
+def test_feast_is_applied_again_when_the_shop_profile_changes(tmp_path: Path) -> None:
+    profile = tmp_path / "my.toml"
+    profile.write_text('name = "my"\n')
+    step = Feast(site(tmp_path, HEADWATER_SHOP=str(profile)))
+    assert not step.done()
+    (tmp_path / "feast").mkdir()
+    (tmp_path / "feast" / "registry.db").touch()
+    step.finished()
+    assert step.done()
+    profile.write_text('name = "my"\nitem_attributes = ["brand"]\n')
+    assert not step.done()
 
 
 def test_a_configured_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
