@@ -256,6 +256,7 @@ def main() -> None:
     try:
         followed.load()
         models.load()
+        service.warm_up()
         followed.start()
         models.start()
         health.start()

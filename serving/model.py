@@ -153,14 +153,13 @@ class ModelFollower:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     def _keep_encoded(self) -> None:
-        """Encode the item matrix of the current day, and of the next one before it begins."""
+        """Prepare items for the current day, and for the next one before it begins."""
         current = self._live.current
-        if current is not None:
-            for ahead in (0, NEXT_DAY_AHEAD):
-                day = day_of(self._default_as_of() + ahead)
-                if day not in current.matrix.days:
-                    current.matrix.on(day)
-                    self._items.trending(day)
+        for ahead in (0, NEXT_DAY_AHEAD):
+            day = day_of(self._default_as_of() + ahead)
+            self._items.trending(day)
+            if current is not None and day not in current.matrix.days:
+                current.matrix.on(day)
 
 
 NEXT_DAY_AHEAD = 600_000_000

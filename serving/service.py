@@ -12,6 +12,7 @@ from feature_repo.shop import Shop
 from serving.candidates import Source as Mask
 from serving.customers import CustomerReader, Customers, nobody
 from serving.inbox import Asked, Refused
+from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.live_model import LiveModel
 from serving.recommender import Query, Recommendation, Recommender
@@ -83,6 +84,11 @@ class Service:
         """The instant for which a request without `as_of` is answered, microseconds since the epoch."""
         newest = self._items.newest_event_at if self._stream_clock else 0
         return newest or int(self._now() * 1e6)
+
+    def warm_up(self) -> None:
+        """Do once what the first request would wait for: connections, caches, the trending list."""
+        self._items.trending(day_of(self.default_as_of()))
+        self._customers(["warm-up"])
 
     def answer(self, batch: Sequence[Asked]) -> list[Answer]:
         """Answer requests together, in order; whatever is out of reach costs personality, not the answer.

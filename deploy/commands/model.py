@@ -19,6 +19,8 @@ from streams.contracts.compacted import CompactedTable
 from streams.contracts.events import instant
 from streams.contracts.operations import BundleAnnouncement
 
+SHOWN_METRICS = ("ndcg_at_10", "auc")
+
 
 @click.group("model")
 def command() -> None:
@@ -107,6 +109,6 @@ def _row(bundle: Bundle) -> list[str]:
         str(m.parent or "-"),
         f"{m.data_window.interactions:,}",
         f"{m.faiss.kind} {m.faiss.recall_at_100:.3f}",
-        " ".join(f"{name} {value:.4f}" for name, value in sorted(m.metrics.items())[:3]),
+        " ".join(f"{name} {m.metrics[name]:.4f}" for name in SHOWN_METRICS if name in m.metrics),
         f"{sum(file.bytes for file in m.files.values()) / 1e6:.1f}",
     ]
