@@ -11,7 +11,7 @@ windows AS (
         sum(lines * exp(-age / 14)) AS time_weighted_purchases,
         min(age)::DOUBLE AS days_since_bought
     FROM aged
-    WHERE age >= 0
+    WHERE age BETWEEN 0 AND 63
     GROUP BY item_id
 )
 SELECT
