@@ -14,6 +14,7 @@ from typing import Any
 
 import faust
 import redis
+from aiokafka.codec import has_lz4, has_snappy, has_zstd
 from confluent_kafka import KafkaException
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
@@ -192,6 +193,19 @@ def _text(path: Any) -> str | None:
     return None if path is None else str(path)
 
 
+def check_codecs() -> None:
+    """Faust's Kafka client crashes on the first compressed record that it can't read: say so at the start.
+
+    Raises
+    ------
+    ModuleNotFoundError: the codecs are not installed.
+    """
+    if not (has_lz4() and has_snappy() and has_zstd()):
+        raise ModuleNotFoundError(
+            "aiokafka can't read lz4, snappy and zstd here; install them with: pip install cramjam"
+        )
+
+
 def main() -> None:
     """Run until told to stop by SIGTERM or SIGINT."""
     settings = Settings()
@@ -200,6 +214,7 @@ def main() -> None:
         for library in ("faust", "mode", "aiokafka"):
             logging.getLogger(library).setLevel(logging.WARNING)
     stop_metrics = serve_metrics(settings.metrics_port)
+    check_codecs()
     app = build(settings, load_shop(settings.shop))
     app.finalize()
     worker = faust.Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, quiet=True)
