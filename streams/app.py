@@ -14,7 +14,7 @@ from typing import Any
 
 import faust
 import redis
-from aiokafka.codec import has_lz4, has_snappy, has_zstd
+from aiokafka.codec import has_lz4, has_snappy, has_zstd  # type: ignore[import-untyped]
 from confluent_kafka import KafkaException
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
