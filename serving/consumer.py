@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -226,6 +227,7 @@ def main() -> None:
     settings = ServingSettings()
     configure_logging("serving", settings.log_level)
     stop = threading.Event()
+    sys.setswitchinterval(0.001)  # a request waits for the other threads' turns hundreds of times
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     stop_metrics = serve_metrics(settings.metrics_port)

@@ -23,7 +23,7 @@ from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets
 from feature_repo.shop import Shop
 from serving.candidates import Rows
-from serving.item_matrix import Columns, ItemMatrix
+from serving.item_matrix import DAYS_KEPT, Columns, ItemMatrix
 from serving.trending import Trending, refreshed, trending
 
 
@@ -46,6 +46,7 @@ class ItemsTable:
         self._matrices: WeakSet[ItemMatrix] = WeakSet()
         self._trending: dict[int, Trending] = {}
         self._stale: list[Rows] = []
+        self._since: dict[int, list[Rows]] = {}
         self._recorded: set[int] = set()
         self._newest_day = NO_DAY
         self._newest_at = 0
@@ -64,10 +65,8 @@ class ItemsTable:
     def matrix(self, encoder: Encoder) -> ItemMatrix:
         """A matrix of all items for `encoder`, kept fresh as long as someone holds it."""
 
-        def columns_of(day: int, rows: Rows | None) -> Columns:
-            with self.lock:
-                chosen = np.arange(len(self.catalogue), dtype=np.int64) if rows is None else rows
-                return item_columns(self.shop, self.states[chosen], self.catalogue, day * DAY, chosen)
+        def columns_of(day: int, rows: Rows) -> Columns:
+            return item_columns(self.shop, self.states[rows], self.catalogue, day * DAY, rows)
 
         matrix = ItemMatrix(encoder, columns_of, self.lock)
         with self.lock:
@@ -116,14 +115,31 @@ class ItemsTable:
                 self._sum(rows)
                 self._changed(rows)
 
-    def trending(self, day: int) -> Trending:
-        """The trending list of a UTC day number, as of the last `refresh_trending`."""
+    def trending(self, day: int, *, exact: bool = True) -> Trending:
+        """The trending list of a UTC day number, as of the last `refresh_trending`.
+
+        Without `exact` the list of the newest day before that is at hand will do, until someone has asked for this one.
+        """
         found = self._trending.get(day)
-        if found is None:
-            with self.lock:
-                found = self._trending[day] = trending(self.states, self.catalogue.keys, day * DAY)
-                while len(self._trending) > 3:
-                    del self._trending[next(iter(self._trending))]
+        if found is None and not exact:
+            before = [other for other in list(self._trending) if other < day]
+            found = self._trending.get(max(before)) if before else None
+        return found or self._order(day)
+
+    def _order(self, day: int) -> Trending:
+        """Order all items for a day, which takes a while, with the lock held only to copy them."""
+        with self.lock:
+            states, keys = self.states.copy(), self.catalogue.keys.copy()
+            since = self._since.setdefault(day, [])
+            if not self._trending:
+                self._stale = []
+        found = trending(states, keys, day * DAY)
+        with self.lock:
+            self._since.pop(day, None)
+            self._trending[day] = found
+            self._stale += since
+            while len(self._trending) > DAYS_KEPT:
+                del self._trending[next(iter(self._trending))]
         return found
 
     def refresh_trending(self) -> None:
@@ -157,8 +173,8 @@ class ItemsTable:
 
     def _changed(self, rows: Rows) -> None:
         if len(rows):
-            if self._trending:
-                self._stale.append(rows)
+            for changes in (self._stale, *self._since.values()):
+                changes.append(rows)
             for matrix in list(self._matrices):
                 matrix.refresh(rows)
 

@@ -13,7 +13,7 @@ from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.live_model import GuardedScorer, LiveModel
 from serving.scorer import ScorerError
-from serving.snapshot import snapshot, widths
+from serving.snapshot import FILLED_AT_ONCE, PAUSE_S, Snapshot, snapshot, widths
 from serving.triton.client import TritonClient
 from streams.contracts.codec import decode
 from streams.contracts.compacted import CompactedTable, Record
@@ -27,7 +27,7 @@ log = logger(__name__)
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 DRAIN_S = 30.0
-VERSIONS_KEPT = 2
+STEPS = 20
 
 
 class ModelFollower:
@@ -158,8 +158,15 @@ class ModelFollower:
         for ahead in (0, NEXT_DAY_AHEAD):
             day = day_of(self._default_as_of() + ahead)
             self._items.trending(day)
-            if current is not None and day not in current.matrix.days:
-                current.matrix.on(day)
+            if current is not None:
+                self._fill(current, day)
+
+    def _fill(self, current: Snapshot, day: int) -> None:
+        """Encode a few thousand items; the rest is for the next turns, if it is still that day."""
+        for _ in range(STEPS):
+            if self._stop.is_set() or current.matrix.fill(day, len(self._items.catalogue), FILLED_AT_ONCE):
+                return
+            time.sleep(PAUSE_S)
 
 
 NEXT_DAY_AHEAD = 600_000_000

@@ -21,12 +21,13 @@ from feature_repo.ragged import Int64, lengths_to_offsets
 from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, merge
 from serving.customers import Customers
 from serving.filters import Filter, build
-from serving.item_matrix import Encoded, day_of
+from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.ranking import top
 from serving.scorer import Scorer, ScorerError
 from serving.snapshot import Snapshot
 from serving.stopwatch import Stopwatch
+from serving.trending import Trending
 from streams.contracts.requests import FallbackReason
 
 DEEP = 1000
@@ -35,7 +36,11 @@ DEEP = 1000
 
 @dataclass(frozen=True)
 class Query:
-    """A request as understood; `as_of` in microseconds since the epoch, `deadline` by the recommender's clock."""
+    """A request as understood.
+
+    `as_of` in microseconds since the epoch, `deadline` by the recommender's clock. `live` queries are for now, whenever
+    that is: just after midnight they may see the trending items of the day before.
+    """
 
     customer_id: str
     as_of: int
@@ -45,6 +50,7 @@ class Query:
     categories: Sequence[str] = ()
     explain: bool = False
     deadline: float = math.inf
+    live: bool = False
 
 
 class Scored(NamedTuple):
@@ -168,13 +174,16 @@ class Recommender:
         )
 
     def _fallback(self, query: Query, filter_: Filter, reason: FallbackReason | None) -> Recommendation:
-        trending = self._items.trending(day_of(query.as_of))
+        trending = self._trending(query)
         rows = filter_.first(trending.order, self._items.catalogue, query.n)
         if reason is None:
             late = self._clock() > query.deadline
             reason = FallbackReason.DEADLINE if late else FallbackReason.MODEL_UNAVAILABLE
         sources = np.full(len(rows), Source.TRENDING, np.uint8)
         return Recommendation(rows, trending.weights[rows], sources, reason=reason)
+
+    def _trending(self, query: Query) -> Trending:
+        return self._items.trending(day_of(query.as_of), exact=not query.live)
 
     def _personal(self, batch: _Batch, places: Int64, watch: Stopwatch) -> list[Recommendation]:
         """Retrieve, merge and rank; raises ScorerError."""
@@ -207,17 +216,14 @@ class Recommender:
 
     def _candidates(self, batch: _Batch, place: int, history: Rows, original: int) -> Candidates:
         query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
-        day = day_of(query.as_of)
-        encoded = batch.model.matrix.on(day)
         a, limits = batch.affinities, self._limits
         ranked = history[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
         proposals = {
             Source.HISTORY: filter_.first(ranked, catalogue, limits.history),
             Source.TWO_TOWER: filter_.first(batch.retrieved[place], catalogue, limits.two_tower),
-            Source.TRENDING: filter_.first(self._items.trending(day).order, catalogue, limits.trending),
+            Source.TRENDING: filter_.first(self._trending(query).order, catalogue, limits.trending),
         }
-        # An item that came a moment ago may not be encoded yet.
-        return merge({source: rows[rows < encoded.size] for source, rows in proposals.items()}, limits)
+        return merge(proposals, limits)
 
     def _pairs(self, batch: _Batch, offsets: Int64) -> dict[str, NDArray[Any]]:
         rows = np.concatenate([c.rows for c in batch.candidates])
@@ -231,10 +237,9 @@ class Recommender:
         categorical: list[NDArray[np.int32]] = []
         continuous: list[NDArray[np.float32]] = []
         for place, candidates in enumerate(batch.candidates):
-            encoded: Encoded = batch.model.matrix.on(day_of(batch.queries[place].as_of))
-            count = len(candidates.rows)
-            categorical.append(_beside(query.categorical[place], encoded.categorical[candidates.rows], count))
-            continuous.append(_beside(query.continuous[place], encoded.continuous[candidates.rows], count))
+            codes, numbers = batch.model.matrix.gather(day_of(batch.queries[place].as_of), candidates.rows)
+            categorical.append(_beside(query.categorical[place], codes))
+            continuous.append(_beside(query.continuous[place], numbers))
         return Scored(
             np.concatenate([np.concatenate(categorical), pair.categorical], axis=1),
             np.concatenate([np.concatenate(continuous), pair.continuous], axis=1),
@@ -273,6 +278,6 @@ def _of(affinities: ItemAffinities, place: int) -> Rows:
     return rows
 
 
-def _beside(customer: NDArray[Any], items: NDArray[Any], count: int) -> NDArray[Any]:
+def _beside(customer: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
     """One customer's columns repeated beside its candidates' item columns."""
-    return np.concatenate([np.broadcast_to(customer, (count, len(customer))), items], axis=1)
+    return np.concatenate([np.broadcast_to(customer, (len(items), len(customer))), items], axis=1)

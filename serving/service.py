@@ -157,6 +157,7 @@ class Service:
                     exclude_purchased=request.exclude_purchased,
                     categories=request.categories,
                     explain=request.explain,
+                    live=asked.as_of is None,
                     deadline=(asked.position.timestamp + request.deadline_ms) / 1000,
                 )
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from feature_repo.encoder import Encoder
@@ -10,6 +11,10 @@ from serving.candidates import Rows
 from serving.item_matrix import ItemMatrix
 from serving.items_table import ItemsTable
 from serving.scorer import Widths
+
+FILLED_AT_ONCE = 500
+PAUSE_S = 0.002
+"""Item columns are encoded in steps: each holds the interpreter for about a millisecond, then requests have it."""
 
 
 @dataclass(frozen=True)
@@ -63,5 +68,6 @@ def snapshot(bundle: Bundle, items: ItemsTable, day: int) -> Snapshot:
     encoder = Encoder.read(bundle.file(ENCODER))
     item_rows = items.ensure(bundle.items())
     matrix = items.matrix(encoder)
-    matrix.on(day)
+    while not matrix.fill(day, len(items.catalogue), FILLED_AT_ONCE):
+        time.sleep(PAUSE_S)
     return Snapshot(bundle, encoder, item_rows, matrix)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.catalogue import CatalogueItem
 from feature_repo.encoder import Encoder
 from feature_repo.items_state import ITEM_STATE, total
+from feature_repo.materialise import item_columns
 from feature_repo.purchases import DAY
+from serving.candidates import Rows
+from serving.item_matrix import Columns, ItemMatrix
 from serving.items_table import FeatureRecord, ItemsTable
 from serving.trending import trending
 from tests.serving.shop import DEPARTMENTS, SHOP, TODAY, encoder_spec, item_state, items_table
@@ -57,19 +61,19 @@ def test_matrices_and_trending_follow_changes(
     table.apply_features(records(first))
     encoder = Encoder(encoder_spec([f"i{k}" for k in range(6)]))
     matrix = table.matrix(encoder)
+    rows = np.arange(len(table.catalogue))
     days = (TODAY, TODAY - 30)
     for day in days:
-        matrix.on(day)
+        matrix.gather(day, rows[::2])
         table.trending(day)
     table.apply_features(records(then))
     table.apply_catalogue({"i3": CatalogueItem("i3", "Tea", True, 99, {"department": "tea"}), "i4": None})
     table.refresh_trending()
     for day in days:
-        fresh = table.matrix(encoder).on(day)
-        held = matrix.on(day)
-        assert held.size == fresh.size == len(table.catalogue)
-        np.testing.assert_array_equal(held.categorical[: held.size], fresh.categorical)
-        np.testing.assert_array_equal(held.continuous[: held.size], fresh.continuous)
+        rows = np.arange(len(table.catalogue))
+        expected_columns = item_columns(SHOP, table.states, table.catalogue, day * DAY)
+        for held, wanted in zip(matrix.gather(day, rows), encoder.encode(expected_columns, "item"), strict=True):
+            np.testing.assert_array_equal(held, wanted)
         expected = trending(table.states, table.catalogue.keys, day * DAY)
         np.testing.assert_array_equal(table.trending(day).order, expected.order)
         np.testing.assert_allclose(table.trending(day).weights, expected.weights, rtol=1e-12)
@@ -79,8 +83,35 @@ def test_only_the_last_few_days_are_kept() -> None:
     table = items_table(5)
     matrix = table.matrix(Encoder(encoder_spec(["i0"])))
     for day in range(TODAY, TODAY + 6):
-        matrix.on(day)
-    assert matrix.days == [TODAY + 3, TODAY + 4, TODAY + 5]
+        matrix.gather(day, np.array([day % 5]))
+        matrix.gather(TODAY, np.array([1]))
+    assert matrix.days == [TODAY + 4, TODAY + 5, TODAY]
+
+
+def test_filling_goes_on_where_it_stopped() -> None:
+    table = items_table(10)
+    asked: list[int] = []
+    encoder = Encoder(encoder_spec(["i0"]))
+
+    def columns_of(day: int, rows: Rows) -> Columns:
+        asked.extend(rows.tolist())
+        return item_columns(SHOP, table.states[rows], table.catalogue, day * DAY, rows)
+
+    matrix = ItemMatrix(encoder, columns_of, table.lock)
+    matrix.gather(TODAY, np.array([3, 7]))
+    assert [matrix.fill(TODAY, 10, 3) for _ in range(4)] == [False, False, True, True]
+    matrix.gather(TODAY, np.arange(10))
+    assert sorted(asked) == list(range(10))
+
+
+def test_a_new_day_has_the_last_ones_trend_until_it_is_asked_for() -> None:
+    table = items_table(4)
+    today = table.trending(TODAY)
+    assert table.trending(TODAY + 1, exact=False) is today
+    tomorrow = table.trending(TODAY + 1)
+    assert tomorrow is not today
+    assert table.trending(TODAY + 1, exact=False) is tomorrow
+    assert table.trending(TODAY - 1, exact=False) is not today
 
 
 def test_the_streams_clock_is_the_newest_event_told() -> None:
@@ -90,6 +121,18 @@ def test_the_streams_clock_is_the_newest_event_told() -> None:
     assert table.newest_event_at == TODAY * DAY
     table.apply_features([FeatureRecord("0", "i2", item_state(TODAY - 4, 1))], newest_event_at=TODAY * DAY + 17)
     assert table.newest_event_at == TODAY * DAY + 17
+
+
+def test_what_changes_while_a_day_is_ordered_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = items_table(6)
+    monkeypatch.setattr("serving.items_table.trending", lambda *given: (change(), trending(*given))[1])
+
+    def change() -> None:
+        table.apply_features([FeatureRecord("1", "i2", item_state(TODAY, 900))])
+
+    assert table.trending(TODAY).order[0] == 5
+    table.refresh_trending()
+    assert table.trending(TODAY).order[0] == 2
 
 
 def test_an_empty_shop_has_an_empty_trend() -> None:
