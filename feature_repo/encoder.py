@@ -98,9 +98,7 @@ class Encoder:
         found = self._groups[group]
         return tuple(name for name, _ in found.lookups), found.continuous
 
-    def encode(
-        self, columns: Mapping[str, NDArray[Any]], group: str
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def encode(self, columns: Mapping[str, NDArray[Any]], group: str) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Encode the columns of one group, each an array of n values (str or numbers).
 
         Returns codes int32[n, C] and numbers float32[n, F]; columns the spec doesn't name are ignored. An
@@ -178,9 +176,7 @@ def _check(spec: EncoderSpec) -> None:
             raise ValueError(f"column {column.name!r} has group {column.group!r}; groups are {known}")
     for lookup in spec.categorical:
         if lookup.vocabulary not in spec.vocabularies:
-            raise ValueError(
-                f"column {lookup.name!r} needs vocabulary {lookup.vocabulary!r}, not in the spec"
-            )
+            raise ValueError(f"column {lookup.name!r} needs vocabulary {lookup.vocabulary!r}, not in the spec")
     for number in spec.continuous:
         if not number.deviation > 0:
             raise ValueError(f"column {number.name!r} has deviation {number.deviation}; it must be > 0")

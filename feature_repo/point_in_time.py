@@ -39,8 +39,8 @@ def log_of(columns: dict[str, Any]) -> Log:
     Parameters
     ----------
     columns
-        Distinct events, by name: ``customer_id``, ``item_id``, ``type`` (str), ``time``, ``arrival`` (int64 microseconds),
-        ``quantity``, ``amount`` (int, -1: unknown) and ``rating`` (float, NaN: none).
+        Distinct events, by name: ``customer_id``, ``item_id``, ``type`` (str), ``time``, ``arrival`` (int64
+        microseconds), ``quantity``, ``amount`` (int, -1: unknown) and ``rating`` (float, NaN: none).
     """
     customers, customer = np.unique(np.asarray(columns["customer_id"], dtype=object), return_inverse=True)
     items, item = np.unique(np.asarray(columns["item_id"], dtype=object), return_inverse=True)

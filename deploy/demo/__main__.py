@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from benchmarks import freshness, latency
-from deploy.demo import live, parity, ranking, story
+from deploy.demo import live, parity, story
+from deploy.demo.ranking import at_the_cut
 from deploy.demo.report import Freshness, Report, Requests, Story, Training, show
 from deploy.demo.world import World
 from deploy.stack.site import ROOT
@@ -46,7 +47,7 @@ class Demo:
         with self.step("first model"):
             self._first_model()
         with self.step("ranking at the cut"):
-            self.report.ranking = ranking.at_the_cut(self.world)
+            self.report.ranking = at_the_cut(self.world)
         with self.step("live"):
             self._live()
         with self.step("quiet requests"):

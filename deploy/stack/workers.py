@@ -66,6 +66,10 @@ class Trainer(Worker):
         """Python of the trainer's environment."""
         return self.site.trainer_python
 
+    def command(self) -> Sequence[str]:
+        """Below the others' priority: training takes every core there is, and requests must not wait for it."""
+        return ["nice", "-n", "10", *super().command()]
+
 
 class Serving(Worker):
     """How a request is answered."""
