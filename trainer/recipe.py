@@ -48,13 +48,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranker_epochs: int = 2
 
     tower_dimension: int = 64
-    tower_hidden: int = 128
+    tower_hidden: int = 256
     tower_identity: int = 32
-    tower_attribute: int = 16
-    tower_rate: float = 2e-3
+    tower_attribute: int = 32
+    tower_rate: float = 5e-3
     tower_batch: int = 2048
-    tower_epochs: int = 4
-    tower_temperature: float = 0.1
+    tower_epochs: int = 2
+    tower_temperature: float = 0.07
     tower_normalised: bool = True
 
     incremental_rate: float = 0.3
