@@ -74,7 +74,8 @@ class Trained:
 
 
 def build(state: State, vocabulary_directory: Path) -> Trained:
-    """Fresh models for a state, with all variables made but not trained."""
+    """Fresh models for a state, with all variables made from the recipe's seed but not trained."""
+    tf.random.set_seed(state.recipe.seed)
     workflow = Workflow(state.columns, state.vocabularies, state.moments, vocabulary_directory)
     tower = TwoTower(workflow.spec, state.capacities, state.recipe)
     return Trained(state, workflow, tower, Ranker(workflow.spec, state.capacities, state.recipe))

@@ -21,9 +21,9 @@ BRANDS, ITEMS, CUSTOMERS = 5, 120, 90
 START = 17_000 * DAY
 
 RECIPE = Recipe(
-    windows=2, window_days=10, rare=2, held_out=0.2, ranker_batch=512, ranker_epochs=3, tower_batch=128,
-    tower_epochs=40, ranker_bottom=(16,), ranker_top=(16,), ranker_embedding=8, tower_hidden=16, tower_dimension=8,
-    tower_identity=8, tower_attribute=4, ranker_rate=5e-3, tower_rate=1e-2,
+    windows=2, window_days=20, rare=2, held_out=0.2, ranker_batch=512, ranker_epochs=3, tower_batch=128,
+    tower_epochs=20, ranker_bottom=(16,), ranker_top=(16,), ranker_embedding=8, tower_hidden=32, tower_dimension=8,
+    tower_identity=8, tower_attribute=8, ranker_rate=5e-3, tower_rate=1e-2,
 )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def table(days: int = 60, seed: int = 0, first_event: int = 0, start: int = STAR
     n = days * 60
     customer = rng.integers(0, CUSTOMERS + newcomers, n)
     rank = np.minimum(rng.geometric(0.15, n) - 1, ITEMS // BRANDS - 1)
-    own = rng.random(n) < 0.8
+    own = rng.random(n) < 0.95
     item = np.where(own, rank * BRANDS + customer % BRANDS, rng.integers(0, ITEMS + newcomers, n))
     if newcomers:
         item[::10] = ITEMS + np.arange(len(item[::10])) % newcomers

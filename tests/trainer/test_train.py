@@ -147,6 +147,7 @@ def test_the_newest_common_version_is_continued(world, tmp_path):
 
 def test_a_rejected_model_leaves_nothing_behind(world, monkeypatch):
     monkeypatch.setattr(gate, "WORST_AUC", 1.1)
+    monkeypatch.setattr(gate, "ENOUGH", 0)
     with pytest.raises(publish.RejectedError, match="auc"):
         publish.bundle(world.next_run, world.more, world.state)
     assert versions(world.state / "bundles") == [1, 2]
