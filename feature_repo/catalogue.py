@@ -46,6 +46,25 @@ class AttributeCodes:
         return self._ranks
 
 
+class _Index(NamedTuple):
+    """From keys to rows: a table of slots that finds most at once, and sorted keys for those that share a slot."""
+
+    keys: npt.NDArray[np.uint64]
+    rows: Int64
+    keys_by_row: npt.NDArray[np.uint64]
+    slots: Int64
+    mask: np.uint64
+
+    @classmethod
+    def of(cls, keys: npt.NDArray[np.uint64]) -> "_Index":
+        order = np.argsort(keys).astype(np.int64)
+        size = 1 << max(4, (4 * len(keys)).bit_length())
+        mask = np.uint64(size - 1)
+        slots = np.zeros(size, dtype=np.int64)
+        slots[(keys & mask).astype(np.int64)] = np.arange(len(keys))
+        return cls(keys[order], order, keys, slots, mask)
+
+
 class Catalogue:
     """The items known so far. Rows are never reused: an item keeps its row for the life of the process.
 
@@ -68,7 +87,7 @@ class Catalogue:
         self._available = np.zeros(0, dtype=bool)
         self._price = np.zeros(0, dtype=np.int64)
         self._attribute: dict[str, npt.NDArray[np.int32]] = {n: np.zeros(0, dtype=np.int32) for n in attributes}
-        self._sorted: tuple[npt.NDArray[np.uint64], Int64] = (np.zeros(0, np.uint64), np.zeros(0, np.int64))
+        self._sorted = _Index.of(np.zeros(0, dtype=np.uint64))
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -147,17 +166,20 @@ class Catalogue:
 
     def rows(self, keys: npt.NDArray[np.uint64]) -> Int64:
         """Return ``int64[k]``: the row of each key, -1 where unknown."""
-        ordered, row = self._index()
-        if len(ordered) == 0:
+        index = self._index()
+        if len(index.keys) == 0:
             return np.full(len(keys), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-        return np.where(ordered[at] == keys, row[at], -1)
+        rows: Int64 = index.slots[(keys & index.mask).astype(np.int64)]
+        astray = np.flatnonzero(index.keys_by_row[rows] != keys)
+        if len(astray):
+            wanted = keys[astray]
+            at = np.minimum(np.searchsorted(index.keys, wanted), len(index.keys) - 1)
+            rows[astray] = np.where(index.keys[at] == wanted, index.rows[at], -1)
+        return rows
 
-    def _index(self) -> tuple[npt.NDArray[np.uint64], Int64]:
-        if len(self._sorted[0]) != len(self):
-            keys = self.keys.copy()
-            order = np.argsort(keys)
-            self._sorted = (keys[order], order.astype(np.int64))
+    def _index(self) -> "_Index":
+        if len(self._sorted.keys) != len(self):
+            self._sorted = _Index.of(self.keys.copy())
         return self._sorted
 
     def _grow(self) -> None:

@@ -55,6 +55,7 @@ class World:
             "HEADWATER_SHOP": shop or os.environ.get("HEADWATER_SHOP", "complete_journey"),
             "HEADWATER_TRAIN_EVERY_INTERACTIONS": str(train_every),
             "HEADWATER_TRAIN_EVERY_SECONDS": "86400",
+            "HEADWATER_TRITON_TIMEOUT_MS": "5000",  # while training takes both cores, wait for an answer
         }
         return cls(Site.of(environ), console, source)
 
