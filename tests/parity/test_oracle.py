@@ -98,7 +98,7 @@ def test_items_by_hand(oracle):
     assert by(popularity, "item_id", "purchases_30d")["milk"] == 3
     assert by(popularity, "item_id", "time_weighted_purchases")["tea"] == pytest.approx(np.exp(-3 / 14))
     assert by(popularity, "item_id", "price") == {"milk": 1.19, "rope": 9.0, "tea": 0.0}
-    assert by(popularity, "item_id", "days_since_bought")["rope"] == 3650.0  # 79 days ago, beyond the 64 that are counted
+    assert by(popularity, "item_id", "days_since_bought")["rope"] == 3650.0  # beyond 64 days
 
 
 def test_pairs_by_hand(oracle):
