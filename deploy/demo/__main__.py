@@ -19,6 +19,10 @@ from deploy.demo.world import World
 from deploy.stack.site import ROOT
 
 
+WIDTH = 120
+"""Columns of the output where it goes to no terminal."""
+
+
 class Demo:
     """The steps, in order; each fills in its part of the report."""
 
@@ -130,7 +134,7 @@ class Demo:
 @click.option("--keep", is_flag=True, help="Leave the stack running.")
 def main(state: Path, source: str, malformed: int, rate: float, train_every: int, keep: bool) -> None:
     """Start everything, stream a shop's year through it, and report what came of it in build/demo.json."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     world = World.of(state, source, console, train_every)
     demo = Demo(world, malformed, rate)
     try:

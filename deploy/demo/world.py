@@ -110,7 +110,8 @@ class World:
         """
         self.console.print(f"[cyan]$ headwater {' '.join(arguments)}[/]")
         command = [str(self.site.python), "-m", "deploy.cli", *arguments]
-        subprocess.run(command, env=self.environment, cwd=ROOT, check=True)
+        environment = {**self.environment, "COLUMNS": str(self.console.width)}
+        subprocess.run(command, env=environment, cwd=ROOT, check=True)
 
     def publish_catalogue(self) -> None:
         """Send items and customers through their topics."""
