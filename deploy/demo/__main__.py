@@ -18,7 +18,6 @@ from deploy.demo.report import Freshness, Report, Requests, Story, Training, sho
 from deploy.demo.world import World
 from deploy.stack.site import ROOT
 
-
 WIDTH = 120
 """Columns of the output where it goes to no terminal."""
 
