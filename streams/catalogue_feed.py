@@ -40,8 +40,12 @@ class CatalogueFeed:
         self._take(self._table.load())
         return len(self.catalogue)
 
+    def catch_up(self) -> None:
+        """Read all that has come since, however much it is."""
+        self._take(self._table.catch_up())
+
     def poll(self, timeout: float = 0.0) -> None:
-        """Read what has come since."""
+        """Read some of what has come since."""
         self._take(self._table.poll(timeout))
 
     def close(self) -> None:

@@ -33,10 +33,9 @@ class ShopFeed:
         return self._items.catalogue
 
     def refresh(self) -> None:
-        """Read what has come since the last time."""
-        self._items.poll(0.5)
-        while records := self._customers.poll(0.2):
-            self._take(records)
+        """Read all that has come since the last time: a model trained on half a catalogue is worth nothing."""
+        self._items.catch_up()
+        self._take(self._customers.catch_up())
 
     def close(self) -> None:
         """Leave the broker."""

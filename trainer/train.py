@@ -113,7 +113,7 @@ def _learn(
 
     What the two-tower proposes is put to the ranker only in a window whose purchases the two-tower has not learned
     from yet. In a window that it knows it proposes what was bought, and the ranker comes to believe that whatever it
-    proposes is bought (measured on Complete Journey: served nDCG@10 .350).
+    proposes is bought.
 
     chosen: for each window bool[customers]; scale: share of the recipe's learning rates, epochs of tower and ranker.
     """

@@ -50,6 +50,8 @@ class CompactedTable:
                 "allow.auto.create.topics": False,
             }
         )
+        self._partitions: list[int] = []
+        self._reached: dict[int, int] = {}
         try:
             self._behind = self._assign()
         except BaseException:
@@ -66,6 +68,7 @@ class CompactedTable:
                 )
             raise KafkaException(found.error)
         behind = {}
+        self._partitions = list(found.partitions)
         for partition in found.partitions:
             low, high = self._consumer.get_watermark_offsets(
                 TopicPartition(self.topic, partition), timeout=self._timeout
@@ -98,6 +101,19 @@ class CompactedTable:
                     f"{self.topic}: nothing for {self._timeout:.0f} s; offsets still to reach: {self._behind}"
                 )
 
+    def catch_up(self) -> Iterator[Record]:
+        """Yield all that has come up to now, however much it is (and perhaps a little of what comes meanwhile).
+
+        Raises
+        ------
+        TimeoutError: as `load`.
+        """
+        for partition in self._partitions:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=self._timeout)
+            if high > self._reached.get(partition, 0):
+                self._behind[partition] = high - 1
+        yield from self.load()
+
     def poll(self, timeout: float) -> list[Record]:
         """Wait up to `timeout` seconds for a record and return it with what else has come; maybe nothing."""
         first = self._consumer.poll(timeout)
@@ -113,10 +129,12 @@ class CompactedTable:
             if error.code() == KafkaError._PARTITION_EOF:
                 # Compaction may have removed the last records, so the end counts, not an offset.
                 self._behind.pop(partition, None)
+                self._reached[partition] = offset
                 return None
             if error.retriable() or error.code() in _PASSING:
                 return None
             raise KafkaException(error)
+        self._reached[partition] = offset + 1
         if offset >= self._behind.get(partition, offset + 1):
             del self._behind[partition]
         return Record(message.key() or b"", message.value(), partition, offset, message.timestamp()[1])

@@ -54,3 +54,12 @@ def test_an_empty_topic_is_caught_up_at_once(kafka: str, items_topic: str) -> No
 def test_a_missing_topic_is_named(kafka: str) -> None:
     with pytest.raises(LookupError, match="'no-such-topic' doesn't exist"):
         CompactedTable("no-such-topic", {"bootstrap.servers": kafka})
+
+
+def test_catching_up_takes_all_that_has_come(kafka: str, items_topic: str, publish: Callable[..., None]) -> None:
+    with CompactedTable(items_topic, {"bootstrap.servers": kafka}) as table:
+        assert list(table.load()) == []
+        assert list(table.catch_up()) == []
+        publish(items_topic, *((str(n).encode(), b"x" * 100) for n in range(30_000)))  # more than one poll returns
+        assert len(list(table.catch_up())) == 30_000
+        assert list(table.catch_up()) == []
