@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from streams.watermarks import watermarks
+
 
 class Record(NamedTuple):
     """One record; `value` is None for a tombstone, `timestamp` is Kafka's, in milliseconds (-1: none)."""
@@ -70,9 +72,7 @@ class CompactedTable:
         behind = {}
         self._partitions = list(found.partitions)
         for partition in found.partitions:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(self.topic, partition), timeout=self._timeout
-            )
+            low, high = watermarks(self._consumer, self.topic, partition, self._timeout)
             if high > low:
                 behind[partition] = high - 1
         self._consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in found.partitions])
@@ -127,8 +127,10 @@ class CompactedTable:
         partition, offset = message.partition() or 0, message.offset() or 0
         if error is not None:
             if error.code() == KafkaError._PARTITION_EOF:
-                # Compaction may have removed the last records, so the end counts, not an offset.
-                self._behind.pop(partition, None)
+                # Compaction may have removed the last records, so the end counts, not a record's offset. The end of a
+                # while ago, told only now, does not.
+                if offset > self._behind.get(partition, offset):
+                    del self._behind[partition]
                 self._reached[partition] = offset
                 return None
             if error.retriable() or error.code() in _PASSING:
