@@ -83,5 +83,11 @@ def command(names: tuple[str, ...]) -> None:
 def _table(figures: Figures) -> Table:
     table = Table.grid(padding=(0, 3))
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else str(value))
+        table.add_row(
+            name, ", ".join(f"{k} {_text(v)}" for k, v in value.items()) if isinstance(value, dict) else _text(value)
+        )
     return table
+
+
+def _text(value: Any) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)

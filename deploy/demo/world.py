@@ -71,9 +71,15 @@ class World:
 
     @cached_property
     def settings(self) -> Settings:
-        """The same as settings."""
-        os.environ.update(self.environment)
-        return Settings()
+        """The same as settings; this process' own environment stays as it is, for it may see more than one world."""
+        return Settings(
+            kafka_bootstrap_servers=self.environment["KAFKA_BOOTSTRAP_SERVERS"],
+            redis_url=self.environment["REDIS_URL"],
+            triton_url=self.environment["HEADWATER_TRITON_URL"],
+            state=self.site.state,
+            shop=self.environment["HEADWATER_SHOP"],
+            clock="stream",
+        )
 
     @cached_property
     def shop(self) -> Shop:
