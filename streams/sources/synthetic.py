@@ -45,6 +45,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     end: microseconds since the epoch.
     favourites: share of events that go to the customer's favourite items.
     returns: share of purchases that are taken back.
+    skew: sigma of the logarithm of customers' activity, 1.3 to 1.6 in a large shop (the busiest of 100,000 has a
+        hundred times the mean); 0 is a mild skew.
     """
 
     events: int = 100_000
@@ -57,6 +59,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     favourites: float = 0.4
     returns: float = 0.02
+    skew: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("events", "customers", "items", "categories", "segments"):
@@ -64,6 +67,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"synthetic: {name} is {getattr(self, name)}; it must be at least 1")
         if self.days <= 0 or self.categories > self.items:
             raise ValueError("synthetic: days must be above 0, and there can't be more categories than items")
+        if not 0 <= self.skew <= 3:
+            raise ValueError(f"synthetic: skew is {self.skew}; it must lie in 0 .. 3")
 
 
 class Synthetic(Source):
@@ -85,7 +90,8 @@ class Synthetic(Source):
         self._appeal: Floats = rng.pareto(1.6, o.items) + 0.05
         self._peak: Floats = rng.uniform(-0.2, 1.2, o.items)
         self._segment: Ints = rng.integers(0, o.segments, o.customers)
-        self._activity: Floats = np.cumsum(rng.gamma(0.8, 1.0, o.customers) + 0.02)
+        activity = rng.lognormal(0.0, o.skew, o.customers) if o.skew else rng.gamma(0.8, 1.0, o.customers) + 0.02
+        self._activity: Floats = np.cumsum(activity)
         self._tastes: Floats = np.cumsum(rng.dirichlet(np.full(o.categories, 0.25), (2, o.segments)), axis=2)
         everyone = np.repeat(np.arange(o.customers), _FAVOURITES)
         draws = rng.random((2, len(everyone)))

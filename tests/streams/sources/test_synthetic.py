@@ -71,3 +71,11 @@ def test_options_from_a_name() -> None:
 def test_impossible_sizes_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="synthetic:"):
         Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_skewed_shop_has_a_few_busy_customers() -> None:
+    def busiest(skew: float) -> int:
+        shop = Synthetic(Options(events=50_000, customers=20_000, items=5_000, skew=skew))
+        return int(next(shop.chunks()).to_pandas()["customer_id"].value_counts().max())
+
+    assert busiest(1.4) > 3 * busiest(0.0)
