@@ -19,7 +19,7 @@ from confluent_kafka import KafkaException
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 
 from feature_repo.online_store import OnlineStore
-from feature_repo.redis_commands import connect
+from feature_repo.redis_commands import Connections, connect
 from feature_repo.shop import Shop, load_shop
 from streams.contracts.codec import encode
 from streams.contracts.observability import READY, TRIGGERS, configure_logging, logger, serve_metrics
@@ -27,9 +27,11 @@ from streams.contracts.operations import DeadLetter
 from streams.contracts.topics import Topic
 from streams.dead_letters import DeadLetters
 from streams.ingest.service import Ingest, make_producer, offline_path
+from streams.ingest.steps import Step, pass_by
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.triggers import Every, TriggerWatch
+from streams.upsert_positions import Reader, Upserter, UpsertPositions
 from streams.upserts import Customers, Items, Raw
 
 log = logger(__name__)
@@ -62,8 +64,8 @@ class Readiness:
         return ready
 
 
-def build(settings: Settings, shop: Shop) -> faust.App:
-    """Return the app, not yet started."""
+def build(settings: Settings, shop: Shop, step: Step = pass_by) -> faust.App:
+    """Return the app, not yet started; `step`: see `streams.ingest.steps`."""
     (settings.state / "faust").mkdir(parents=True, exist_ok=True)
     app = faust.App(
         f"{settings.topic_prefix}headwater-streams",
@@ -83,10 +85,9 @@ def build(settings: Settings, shop: Shop) -> faust.App:
     )
     ready = Readiness("ingest", "agents")
     READY.set(0)
-    _add_ingest(app, settings, shop, ready.part("ingest"))
-    store = OnlineStore(connect(settings.redis_url))
-    _add_agent(app, settings, settings.topics.items, Items(store, shop).apply)
-    _add_agent(app, settings, settings.topics.customers, Customers(store, shop).apply)
+    _add_ingest(app, settings, shop, ready.part("ingest"), step)
+    _add_agent(app, settings, settings.topics.items, lambda store: Items(store, shop).apply)
+    _add_agent(app, settings, settings.topics.customers, lambda store: Customers(store, shop).apply)
     _add_triggers(app, settings)
     agents_ready = ready.part("agents")
 
@@ -94,33 +95,26 @@ def build(settings: Settings, shop: Shop) -> faust.App:
     return app
 
 
-def _add_ingest(app: faust.App, settings: Settings, shop: Shop, on_ready: Callable[[], None]) -> None:
-    app.service(type("Ingest", (Ingest,), {"settings": settings, "shop": shop, "on_ready": staticmethod(on_ready)}))
+def _add_ingest(app: faust.App, settings: Settings, shop: Shop, on_ready: Callable[[], None], step: Step) -> None:
+    given = {"settings": settings, "shop": shop, "on_ready": staticmethod(on_ready), "step": staticmethod(step)}
+    app.service(type("Ingest", (Ingest,), given))
 
 
-def _add_agent(app: faust.App, settings: Settings, topic: Topic, apply: Upserts) -> None:
+def _add_agent(app: faust.App, settings: Settings, topic: Topic, make: Callable[[OnlineStore], Upserts]) -> None:
     """Have an agent read a topic's raw records in batches; Faust's own decoding costs more than all the rest."""
-    sender = Sender(make_producer(settings))
-    letters = DeadLetters(sender, settings.topics.dead_letters.name)
-
-    def work(records: list[Raw]) -> None:
-        rejected = apply(records)
-        for each in rejected:
-            letters.send(each)
-        if rejected:
-            sender.flush()
+    upserter = _upserter(settings, topic, make, app.conf.id)
 
     async def agent(stream: Any) -> AsyncIterable[None]:
         async for events in stream.take_events(TAKE, WITHIN_S):
             records = [_raw(event.message) for event in events]
             # An agent that raises would go on with the next batch: nothing but Redis or Kafka coming back helps.
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type((redis.RedisError, KafkaException)),
+                retry=retry_if_exception_type((redis.RedisError, KafkaException, TimeoutError)),
                 wait=wait_exponential(0.2, max=5.0),
                 after=lambda state: log.warning("held back", topic=topic.name, attempts=state.attempt_number),
             ):
                 with attempt:
-                    await asyncio.to_thread(work, records)
+                    await asyncio.to_thread(upserter.take, records)
             yield None
 
     agent.__name__ = agent.__qualname__ = topic.name  # what Faust calls it in its logs
@@ -128,6 +122,33 @@ def _add_agent(app: faust.App, settings: Settings, topic: Topic, apply: Upserts)
         topic.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True
     )
     app.agent(channel, name=f"streams.app.{topic.name}")(agent)
+
+    def assigned(*_: Any, assigned: Iterable[Any], **__: Any) -> None:
+        upserter.assigned([each.partition for each in assigned if each.topic == topic.name])
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+
+    @app.timer(LOOK_S, name=f"what Redis lacks of {topic.name}")  # type: ignore[untyped-decorator]
+    async def look() -> None:
+        try:
+            await asyncio.to_thread(upserter.look)
+        except (redis.RedisError, KafkaException, TimeoutError) as error:
+            log.warning("can't tell what Redis lacks", topic=topic.name, error=str(error))
+
+
+def _upserter(settings: Settings, topic: Topic, make: Callable[[OnlineStore], Upserts], group: str) -> Upserter:
+    connections = Connections()
+    client = connect(settings.redis_url, retries=0, connections=connections)
+    sender = Sender(make_producer(settings))
+    letters = DeadLetters(sender, settings.topics.dead_letters.name)
+
+    def reject(rejected: list[DeadLetter]) -> None:
+        for each in rejected:
+            letters.send(each)
+        sender.flush()
+
+    reader = Reader(topic.name, group, settings.kafka_config())
+    return Upserter(reader, UpsertPositions(client, topic.name), connections, make(OnlineStore(client)), reject)
 
 
 def _raw(message: Any) -> Raw:
@@ -206,8 +227,8 @@ def check_codecs() -> None:
         )
 
 
-def main() -> None:
-    """Run until told to stop by SIGTERM or SIGINT."""
+def main(step: Step = pass_by) -> None:
+    """Run until told to stop by SIGTERM or SIGINT; `step`: see `streams.ingest.steps`."""
     settings = Settings()
     configure_logging("streams", settings.log_level)
     if settings.log_level.upper() != "DEBUG":
@@ -215,7 +236,7 @@ def main() -> None:
             logging.getLogger(library).setLevel(logging.WARNING)
     stop_metrics = serve_metrics(settings.metrics_port)
     check_codecs()
-    app = build(settings, load_shop(settings.shop))
+    app = build(settings, load_shop(settings.shop), step)
     app.finalize()
     worker = faust.Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False, quiet=True)
     try:

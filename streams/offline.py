@@ -13,7 +13,7 @@ Needs only pyarrow (15 or newer) and msgspec, because the trainer reads it too.
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -67,23 +67,33 @@ class Commit(msgspec.Struct, frozen=True, rename={"start": "from", "stop": "to"}
     newest_arrival: int = 0
 
 
-def write_range(path: Path, table: pa.Table, partition: int, start: int, stop: int) -> Commit:
+def write_range(
+    path: Path,
+    table: pa.Table,
+    partition: int,
+    start: int,
+    stop: int,
+    before: Callable[[Path], None] = lambda file: None,
+) -> Commit:
     """Write the accepted events of the offsets `[start, stop)` of one partition and publish them.
 
     Parameters
     ----------
     path: of the store.
     table: with the columns of `SCHEMA`; may have no rows.
+    before: called with each file, the marker last, before it is written.
     """
     name = f"{partition}-{start}-{stop}"
-    files = tuple(_write_days(path, table, name))
+    files = tuple(_write_days(path, table, name, before))
     newest = pc.max(table["arrival"]).as_py() if table.num_rows else 0
     commit = Commit(partition, start, stop, table.num_rows, files, newest)
-    _publish(path / "commits" / f"{name}.json", msgspec.json.encode(commit))
+    marker = path / "commits" / f"{name}.json"
+    before(marker)
+    _publish(marker, msgspec.json.encode(commit))
     return commit
 
 
-def _write_days(path: Path, table: pa.Table, name: str) -> Iterable[str]:
+def _write_days(path: Path, table: pa.Table, name: str, before: Callable[[Path], None]) -> Iterable[str]:
     days = np.floor_divide(table["time"].to_numpy(), DAY)
     order = np.lexsort((np.arange(len(days)), table["time"].to_numpy(), days))
     table, days = table.take(pa.array(order)), days[order]
@@ -93,6 +103,7 @@ def _write_days(path: Path, table: pa.Table, name: str) -> Iterable[str]:
         relative = f"interactions/date={date}/{name}.parquet"
         sink = pa.BufferOutputStream()
         pq.write_table(table.slice(first, end - first), sink, compression="zstd")
+        before(path / relative)
         _publish(path / relative, sink.getvalue())
         yield relative
 

@@ -3,7 +3,7 @@
 The order of the writes is what makes a crash between any two of them harmless; see `partition_log`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,10 +24,8 @@ from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import accepted_table
 from streams.ingest.partition_log import Claim, LostPartitionError, PartitionLog
 from streams.ingest.state_cache import StateCache
+from streams.ingest.steps import Step, pass_by
 from streams.sender import Sender
-
-Step = Callable[[str], None]
-"""Called with the name of each step before it is taken; tests stop the world there."""
 
 _KEPT = (Outcome.APPLIED, Outcome.REPLAYED)
 _ROW_BYTES = 400
@@ -60,7 +58,7 @@ class Applier:
     ----------
     topic: name of the interactions topic, for dead letters.
     cache_bytes: how much of the customers' rows to hold in process.
-    step: see `Step`.
+    step: see `streams.ingest.steps`.
     """
 
     def __init__(
@@ -73,7 +71,7 @@ class Applier:
         sender: Sender,
         topic: str,
         cache_bytes: int = 512 << 20,
-        step: Step = lambda name: None,
+        step: Step = pass_by,
     ) -> None:
         self._customers = customers
         self._items = items
@@ -104,8 +102,11 @@ class Applier:
         """
         if claim.unfinished is not None and claim.unfinished.items:
             wal, source = claim.unfinished, str(partition)
+            self._step("recover items")
             self._items.write(source, wal.stop, wal.items, time)
+            self._step("recover changelog")
             self._changelog.items(source, wal.stop, wal.items)
+            self._step("recover flush")
             self._sender.flush()
 
     def apply(self, held: Held, batch: Batch) -> pa.Table:
@@ -147,8 +148,10 @@ class Applier:
 
     def finish(self, held: Held, stop: int) -> None:
         """Say that everything before `stop` is in place; for when nothing follows at once."""
+        self._step("finish")
         self._sender.flush()
         held.log.finish(stop)
+        self._step("finished")
 
     def _states(self, customer_ids: Sequence[str]) -> list[CustomerRow | None]:
         missing = [customer for customer in customer_ids if self._cache.get(customer) is None]
@@ -190,6 +193,7 @@ class Applier:
             )
         for customer, row in zip(ids, rows, strict=True):
             self._cache.put(customer, row, _size(row))
+        self._step("customers changelog")
         self._changelog.customers(ids, rows)
 
     def _reject(self, held: Held, batch: Batch) -> None:

@@ -16,6 +16,7 @@ from feature_repo.fold import Events
 from streams import offline
 from streams.contracts.events import Interaction
 from streams.contracts.observability import OFFLINE_ROWS
+from streams.ingest.steps import Step, pass_by
 
 
 @dataclass
@@ -37,9 +38,11 @@ class OfflineWriter:
     path: of the offline store.
     max_rows: a buffer of so many events is written at once.
     max_age_s: seconds after which even a small buffer is written.
+    step: see `streams.ingest.steps`.
     """
 
-    def __init__(self, path: Path, max_rows: int = 50_000, max_age_s: float = 5.0) -> None:
+    def __init__(self, path: Path, max_rows: int = 50_000, max_age_s: float = 5.0, step: Step = pass_by) -> None:
+        self._step = step
         self._path = path
         self._max_rows = max_rows
         self._max_age_s = max_age_s
@@ -115,9 +118,13 @@ class OfflineWriter:
 
     def _write(self, partition: int, buffer: _Buffer) -> offline.Commit:
         table = pa.concat_tables([offline.SCHEMA.empty_table(), *buffer.tables])
-        commit = offline.write_range(self._path, table, partition, buffer.start, buffer.stop)
+        commit = offline.write_range(self._path, table, partition, buffer.start, buffer.stop, self._before_publishing)
+        self._step("offline written")
         OFFLINE_ROWS.inc(commit.rows)
         return commit
+
+    def _before_publishing(self, file: Path) -> None:
+        self._step("offline marker" if file.suffix == ".json" else "offline file")
 
 
 def accepted_table(

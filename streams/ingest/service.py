@@ -19,13 +19,14 @@ from streams.contracts.compacted import CompactedTable
 from streams.contracts.observability import logger
 from streams.contracts.topics import MAX_DEAD_LETTER_BYTES
 from streams.dead_letters import DeadLetters
-from streams.ingest.apply import Applier, Step
+from streams.ingest.apply import Applier
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.start import Starts
+from streams.ingest.steps import Step, pass_by
 from streams.ingest.worker import Worker
 from streams.sender import Sender
 from streams.settings import Settings
@@ -93,13 +94,13 @@ def build_worker(
     settings: Settings,
     shop: Shop,
     on_ready: Callable[[], None] = lambda: None,
-    step: Step = lambda name: None,
+    step: Step = pass_by,
 ) -> Worker:
     """Return the hot path, wired to the real stores, with the catalogue loaded.
 
     Parameters
     ----------
-    step: see `streams.ingest.apply.Step`.
+    step: see `streams.ingest.steps`.
     """
     topics = settings.topics
     topic = topics.interactions.name
@@ -122,12 +123,13 @@ def build_worker(
     return Worker(
         Consumer({**settings.kafka_config(), **_CONSUMER, "group.id": f"{settings.topic_prefix}headwater-ingest"}),
         topic,
-        Starts(client, topic, partitions, offline_path(settings)),
+        Starts(client, topic, partitions, offline_path(settings), step),
         applier,
-        OfflineWriter(offline_path(settings)),
+        OfflineWriter(offline_path(settings), step=step),
         catalogue,
         Limits(currency_exponent=shop.currency_exponent),
         on_ready,
+        step=step,
     )
 
 
@@ -144,12 +146,13 @@ def settle_memory() -> None:
 class Ingest(Service):
     """Runs the worker in a thread; what the worker can't get over takes the app down with it.
 
-    Set `settings`, `shop` and `on_ready` on a subclass before the app starts it.
+    Set `settings`, `shop`, `on_ready` and `step` on a subclass before the app starts it.
     """
 
     settings: Settings
     shop: Shop
     on_ready: Callable[[], None]
+    step: Step = staticmethod(pass_by)
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
@@ -169,7 +172,7 @@ class Ingest(Service):
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            worker = build_worker(self.settings, self.shop, type(self).on_ready)
+            worker = build_worker(self.settings, self.shop, type(self).on_ready, type(self).step)
             settle_memory()
             worker.run(self._stopping)
         except Exception as error:

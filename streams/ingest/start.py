@@ -11,6 +11,7 @@ from streams import offline
 from streams.contracts.observability import logger
 from streams.ingest.apply import Applier, Held
 from streams.ingest.partition_log import LostPartitionError, PartitionLog
+from streams.ingest.steps import Step, pass_by
 from streams.upserts import ERASED_KEY
 from streams.watermarks import watermarks
 
@@ -59,10 +60,12 @@ class Starts:
     topic: of interactions.
     partitions: how many it has.
     store: path of the offline store.
+    step: see `streams.ingest.steps`.
     """
 
-    def __init__(self, client: Client, topic: str, partitions: int, store: Path) -> None:
+    def __init__(self, client: Client, topic: str, partitions: int, store: Path, step: Step = pass_by) -> None:
         self._client = client
+        self._step = step
         self._topic = topic
         self._store = store
         self._erased_until = b"0"
@@ -80,6 +83,7 @@ class Starts:
         if send(self._client, [(b"EXISTS", BACKFILLING_KEY)])[0]:
             raise LostPartitionError(f"partition {partition} of interactions: a backfill is under way")
         claim_log = PartitionLog(self._client, partition)
+        self._step("claim")
         claim = claim_log.claim()
         applier.recover(claim, partition, time.time_ns() // 1000)
         low, high = watermarks(consumer, self._topic, partition)
@@ -95,7 +99,9 @@ class Starts:
         if start < low:
             log.error("records are gone before they were read", partition=partition, wanted=start, oldest=low)
             start = low
+        self._step("resume")
         claim_log.resume(start)
+        self._step("resumed")
         offline.remove_orphans(self._store, partition)
         items = start if claim.items is None else claim.items
         log.info("partition taken up", partition=partition, start=start, online=online, items=items)

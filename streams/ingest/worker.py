@@ -22,6 +22,7 @@ from streams.ingest.batch import Batch, Records, decode
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.start import Starts
+from streams.ingest.steps import Step, pass_by
 
 log = logger(__name__)
 
@@ -56,6 +57,7 @@ class Worker:
     topic: of interactions.
     starts: finds where to begin with a partition.
     on_ready: called once the partitions of the first assignment are taken up.
+    step: see `streams.ingest.steps`.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class Worker:
         limits: Limits,
         on_ready: Callable[[], None] = lambda: None,
         pace: Pace = Pace(),
+        step: Step = pass_by,
     ) -> None:
+        self._step = step
         self._consumer = consumer
         self._topic = topic
         self._starts = starts
@@ -181,6 +185,7 @@ class Worker:
 
     def _commit(self, positions: dict[int, int], wait: bool = False) -> None:
         if positions:
+            self._step("offline commit")
             offsets = [TopicPartition(self._topic, partition, at) for partition, at in positions.items()]
             if wait:
                 self._consumer.commit(offsets=offsets, asynchronous=False)
