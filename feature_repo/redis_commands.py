@@ -31,7 +31,28 @@ _pack: Callable[[Command], bytes] = hiredis.pack_command  # type: ignore[assignm
 CLUSTER_SCHEMES = {"redis+cluster://": "redis://", "rediss+cluster://": "rediss://"}
 
 
-def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3) -> Client:
+class Connections:
+    """Counts the connections that a client makes: behind a new one Redis may be another than it was.
+
+    Attributes
+    ----------
+    made: how many, up to now.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def opened(self, connection: Any) -> None:
+        """Greet the server on a new connection, as redis-py would have done itself."""
+        connection.on_connect()
+        self.count(connection)
+
+    def count(self, _: Any) -> None:
+        """Count one more."""
+        self.made += 1
+
+
+def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3, connections: Connections | None = None) -> Client:
     """Return a client for a URL; nothing is sent yet, save to a cluster, whose layout is read.
 
     Parameters
@@ -43,6 +64,8 @@ def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3) -> Client:
         Seconds to wait for a connection and for each reply.
     retries
         How often a broken connection is tried again, after jittered waits from 20 ms to 1 s.
+    connections
+        Counts the connections made: a pool replaces one that was closed while it lay idle, and says nothing.
 
     Raises
     ------
@@ -58,7 +81,11 @@ def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3) -> Client:
     }
     for scheme, plain in CLUSTER_SCHEMES.items():
         if url.startswith(scheme):
+            if connections is not None:
+                options["redis_connect_func"] = connections.count
             return redis.RedisCluster.from_url(plain + url[len(scheme) :], **options)
+    if connections is not None:
+        options["redis_connect_func"] = connections.opened
     return redis.Redis.from_url(url, **options)
 
 

@@ -123,8 +123,8 @@ def _add_agent(app: faust.App, settings: Settings, topic: Topic, make: Callable[
     )
     app.agent(channel, name=f"streams.app.{topic.name}")(agent)
 
-    def assigned(*_: Any, assigned: Iterable[Any], **__: Any) -> None:
-        upserter.assigned([each.partition for each in assigned if each.topic == topic.name])
+    def assigned(sender: Any, *found: Any, signal: Any = None, **_: Any) -> None:
+        upserter.assigned([each.partition for each in found[0] if each.topic == topic.name])
 
     app.on_partitions_assigned.connect(assigned, weak=False)
 

@@ -43,6 +43,7 @@ EVENT_AGE = Histogram(
 )
 BATCH_SECONDS = Histogram("headwater_batch_seconds", "Applying one batch of interactions", buckets=_FAST)
 STORE_ROWS = Counter("headwater_store_rows_total", "Rows written to the online store", ["view"])
+REREAD = Counter("headwater_reread_total", "Upserts read again because Redis had lost them", ["topic"])
 OFFLINE_ROWS = Counter("headwater_offline_rows_total", "Interactions written to the offline store")
 TRIGGERS = Counter("headwater_triggers_total", "Training triggers sent", ["reason"])
 
