@@ -123,7 +123,7 @@ def _add_agent(app: faust.App, settings: Settings, topic: Topic, make: Callable[
     )
     app.agent(channel, name=f"streams.app.{topic.name}")(agent)
 
-    def assigned(sender: Any, *found: Any, signal: Any = None, **_: Any) -> None:
+    def assigned(sender: Any, /, *found: Any, signal: Any = None, **_: Any) -> None:
         upserter.assigned([each.partition for each in found[0] if each.topic == topic.name])
 
     app.on_partitions_assigned.connect(assigned, weak=False)
