@@ -109,8 +109,8 @@ class _Bench:
             ValueType.DOUBLE: lambda: self.generator.random(n),
         }
         made = {name: makers[kind]() for name, kind in layout.features}
-        if "daily" in made:
-            made["daily"] = [self.generator.bytes(ITEM_STATE["daily"].itemsize) for _ in range(n)]
+        for ring in (name for name in ("daily", "hot") if name in made):
+            made[ring] = [self.generator.bytes(ITEM_STATE[ring].itemsize) for _ in range(n)]
         return made
 
     def write(self, rows: int, pushes: int) -> dict[str, Any]:

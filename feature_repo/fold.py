@@ -4,7 +4,6 @@ Every kept set is "the largest N under a total order of immutable keys", and eve
 outcome does not depend on how events are ordered or split into batches.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -13,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.customer_state import RECENT, SEEN_ID, CustomerStates, EventType, Limits
+from feature_repo.heat import heat
+from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
-from feature_repo.purchases import DAY, PURCHASE, Purchases, canonical_order, net
+from feature_repo.purchases import PURCHASE, Purchases, canonical_order
 from feature_repo.ragged import Int64, group_ends, group_starts, keep_last, offsets_of, owners
 
 
@@ -100,13 +101,14 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     outcome, seen, seen_offsets = _judge(states, events, limits)
     applied = events.take(outcome == Outcome.APPLIED)
     recent, recent_offsets = _fold_recent(states, applied, limits)
-    is_line = (applied.type == EventType.PURCHASE) | (applied.type == EventType.RETURN)
-    merged, merged_offsets = _merge_lines(states, applied.take(is_line))
+    lines, owner = _lines(applied)
+    merged, merged_offsets = _merge_lines(states, lines, owner)
     keep = keep_last(merged_offsets, limits.purchases)
     running = np.concatenate(([0], np.cumsum(keep)))
     history, history_offsets = merged[keep], running[merged_offsets]
     leaving, leaving_owner = merged[~keep], owners(merged_offsets)[~keep]
-    deltas = _item_deltas(states, history, history_offsets, applied.take(is_line), leaving, leaving_owner)
+    attention = heat(applied.item, applied.type, applied.time, applied.arrival)
+    deltas = item_deltas(states, history, history_offsets, lines, owner, leaving, leaving_owner, attention)
     evicted = _evict(states.evicted, leaving, leaving_owner)
     position = states.position.copy()
     np.maximum.at(position, events.customer, events.offset)
@@ -209,24 +211,26 @@ def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tup
     return rows[keep], offsets_of(owner[keep], len(states))
 
 
-def _lines(events: Events) -> Purchases:
+def _lines(applied: Events) -> tuple[Purchases, Int64]:
+    """Return the purchases and returns among the events as lines, and whose they are."""
+    events = applied.take((applied.type == EventType.PURCHASE) | (applied.type == EventType.RETURN))
     lines = np.empty(len(events), dtype=PURCHASE)
     lines["time"], lines["item"], lines["amount"] = events.time, events.item, events.amount
     lines["quantity"] = np.where(events.type == EventType.RETURN, -events.quantity, events.quantity)
-    return lines
+    return lines, events.customer
 
 
-def _merge_lines(states: CustomerStates, events: Events) -> tuple[Purchases, Int64]:
+def _merge_lines(states: CustomerStates, new: Purchases, owner: Int64) -> tuple[Purchases, Int64]:
     """Return the histories with the new lines in canonical order, before anything is evicted.
 
     Most new lines are later than all of their customer's old ones and are simply appended; only customers with
     a late line are sorted again.
     """
-    if len(events) == 0:
+    if len(new) == 0:
         return states.purchases, states.purchase_offsets
-    n, new, old_offsets = len(states), _lines(events), states.purchase_offsets
-    order = canonical_order(events.customer, new)
-    new, owner = new[order], events.customer[order]
+    n, old_offsets = len(states), states.purchase_offsets
+    order = canonical_order(owner, new)
+    new, owner = new[order], owner[order]
     lengths = np.diff(old_offsets)
     last_time = np.full(n, np.iinfo(np.int64).min)
     has_old = lengths > 0
@@ -261,92 +265,3 @@ def _evict(evicted: npt.NDArray[np.int64], lines: Purchases, owner: Int64) -> np
     out[:, 3] = np.where(first == np.iinfo(np.int64).max, 0, first)
     np.maximum.at(out[:, 4], who, time)
     return out
-
-
-def _item_deltas(
-    states: CustomerStates,
-    history: Purchases,
-    history_offsets: Int64,
-    events: Events,
-    leaving: Purchases,
-    leaving_owner: Int64,
-) -> ItemDeltas:
-    """Return what the touched (customer, item) pairs add after the batch less what they added before it.
-
-    What leaves a history leaves its item too: an item's sums are over what its buyers' histories hold, so they
-    depend on the events alone, not on when a line left.
-    """
-    items = np.unique(np.concatenate((events.item, leaving["item"])))
-    if len(items) == 0:
-        nothing = np.zeros(0, dtype=np.int64)
-        return ItemDeltas(nothing.astype(np.uint64), np.zeros((0, 5), np.int64), nothing, nothing, nothing)
-    touched = np.zeros(1 << 16, dtype=bool)
-    touched[_pair_bucket(events.customer, events.item)] = True
-    touched[_pair_bucket(leaving_owner, leaving["item"])] = True
-    after = _contributions(history, owners(history_offsets), touched)
-    before = _contributions(states.purchases, owners(states.purchase_offsets), touched)
-    parts = [(after, 1), (before, -1)]
-    totals = np.zeros((len(items), 5), dtype=np.int64)
-    for part, sign in parts:
-        rows = np.searchsorted(items, part.item)
-        inside = items[np.minimum(rows, len(items) - 1)] == part.item
-        np.add.at(totals, rows[inside], sign * part.totals[inside])
-
-    bought = events.type == EventType.PURCHASE
-    days = np.concatenate([*(part.day_day for part, _ in parts), events.time[bought] // DAY])
-    item = np.concatenate([*(part.day_item for part, _ in parts), events.item[bought]])
-    counts = np.concatenate([*(sign * part.day_count for part, sign in parts), np.zeros(bought.sum(), np.int64)])
-    row = np.searchsorted(items, item)
-    inside = items[np.minimum(row, len(items) - 1)] == item
-    row, days, counts = row[inside], days[inside], counts[inside]
-    order = np.lexsort((days, row))
-    row, days, counts = row[order], days[order], counts[order]
-    starts = group_starts(row, days)
-    counts = np.add.reduceat(counts, starts) if len(starts) else counts
-    return ItemDeltas(items, totals, row[starts], days[starts], counts)
-
-
-def _pair_bucket(owner: Int64, item: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    return ((item ^ (owner.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) >> np.uint64(48)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class _Contributions:
-    """Of (customer, item) pairs: what each adds to its item's totals, and to its item's days."""
-
-    item: npt.NDArray[np.uint64]
-    totals: npt.NDArray[np.int64]
-    day_item: npt.NDArray[np.uint64]
-    day_day: Int64
-    day_count: Int64
-
-
-def _contributions(lines: Purchases, owner: Int64, touched: npt.NDArray[np.bool_]) -> _Contributions:
-    """Return what the touched pairs add; pairs that only share a bucket with one add the same before and after."""
-    mask = touched[_pair_bucket(owner, lines["item"])]
-    lines, owner = lines[mask], owner[mask]
-    remaining, amount = net(lines, offsets_of(owner, int(owner[-1]) + 1 if len(owner) else 0))
-    keep = remaining > 0
-    lines, owner, remaining, amount = lines[keep], owner[keep], remaining[keep], amount[keep]
-    day = lines["time"] // DAY
-    order = np.lexsort((day, lines["item"], owner))
-    item, day = lines["item"][order], day[order]
-    pair = group_starts(owner[order], item)
-    pair_day = group_starts(owner[order], item, day)
-    lengths = group_ends(pair, len(item)) - pair
-    totals = np.zeros((len(pair), 5), dtype=np.int64)
-    if len(pair):
-        days_per_pair = np.diff(np.searchsorted(pair_day, np.append(pair, len(item))))
-        totals[:, 0] = lengths
-        totals[:, 1] = np.add.reduceat(remaining[order], pair)
-        totals[:, 2] = np.add.reduceat(amount[order], pair)
-        totals[:, 3] = 1
-        totals[:, 4] = days_per_pair - 1
-    counts = group_ends(pair_day, len(item)) - pair_day
-    return _Contributions(item[pair], totals, item[pair_day], day[pair_day], counts)
-
-
-def concatenate(batches: Iterable[Events]) -> Events:
-    """Return one batch that holds all of the given ones, in order."""
-    columns = [vars(batch) for batch in batches]
-    return Events(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.items_state import ITEM_STATE, ItemStates
+from feature_repo.items_state import ITEM_STATE, ItemStates, read_states
 from feature_repo.online_store import OnlineStore, Outcomes
 from feature_repo.redis_commands import Command, Script, call, send
 from feature_repo.views import ITEM
@@ -144,7 +144,7 @@ class ItemPartials:
                     versions.append(int(version))
             offsets.append(len(states))
         return Partials(
-            np.frombuffer(b"".join(states), dtype=ITEM_STATE),
+            read_states(states),
             np.array(offsets, dtype=np.int64),
             sources,
             np.array(versions, dtype=np.int64),

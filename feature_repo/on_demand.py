@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.items_state import ITEM_STATE, NO_DAY, TOTALS, empty_items
+from feature_repo.items_state import ITEM_STATE, NO_DAY, NO_SLOT, TOTALS, empty_items
 from feature_repo.popularity import popularity
 from feature_repo.purchases import DAY
 from feature_repo.rfm import RFM_STATE, rfm
+from feature_repo.trends import trend_scores
 
 
 class Inputs(Protocol):
@@ -20,9 +21,6 @@ class Inputs(Protocol):
 
     def __getitem__(self, name: str, /) -> Iterable[Any]:
         """Return a column; ``None`` or NaN where a value is unknown."""
-
-
-_DAILY_BYTES = ITEM_STATE["daily"].itemsize
 
 
 def _int64(values: Iterable[Any], missing: int = 0) -> npt.NDArray[np.int64]:
@@ -38,9 +36,9 @@ def customer_rfm(inputs: Inputs, currency_exponent: int) -> dict[str, list[float
 
 
 def item_popularity(inputs: Inputs) -> dict[str, list[float]]:
-    """Return `popularity` of stored items; one that is unknown counts as one that nobody bought.
+    """Return `popularity` and ``trending``, the trend score, of stored items; an unknown one counts as untouched.
 
-    A ``daily`` that is no ring of counts is taken as empty: Feast tries each view on sample values first.
+    A ``daily`` or ``hot`` that is no ring of counts is taken as empty: Feast tries each view on sample values first.
     """
     as_of = _int64(inputs["as_of"])
     n = len(as_of)
@@ -48,25 +46,29 @@ def item_popularity(inputs: Inputs) -> dict[str, list[float]]:
     for name in TOTALS:
         states[name] = _int64(inputs[name])
     states["newest_day"] = _int64(inputs["newest_day"], missing=NO_DAY)
-    rings = [data if _is_ring(data) else bytes(_DAILY_BYTES) for data in inputs["daily"]]
-    states["daily"] = np.frombuffer(b"".join(rings), dtype=ITEM_STATE["daily"].base).reshape(n, -1)
+    states["hot_slot"] = _int64(inputs["hot_slot"], missing=NO_SLOT)
+    for name in ("daily", "hot"):
+        states[name] = _rings(inputs[name], ITEM_STATE[name])
     days, group = np.unique(as_of // DAY, return_inverse=True)
     out: dict[str, npt.NDArray[np.float64]] = {}
     for i, day in enumerate(days.tolist()):
         chosen = group == i
         for name, values in popularity(states[chosen], day * DAY).items():
             out.setdefault(name, np.zeros(n))[chosen] = values
+    out["trending"] = trend_scores(states, as_of)
     return {name: values.tolist() for name, values in out.items() if name not in TOTALS}
 
 
-def _is_ring(data: Any) -> bool:
-    return isinstance(data, bytes) and len(data) == _DAILY_BYTES
+def _rings(values: Iterable[Any], kind: np.dtype[Any]) -> npt.NDArray[np.int32]:
+    width = kind.itemsize
+    rings = [data if isinstance(data, bytes) and len(data) == width else bytes(width) for data in values]
+    return np.frombuffer(b"".join(rings), dtype=kind.base).reshape(len(rings), -1)
 
 
-_NOBODY: dict[str, list[Any]] = {name: [0] for name in (*RFM_STATE, *TOTALS, "newest_day", "as_of")}
+_NOBODY: dict[str, list[Any]] = {name: [0] for name in (*RFM_STATE, *TOTALS, "newest_day", "hot_slot", "as_of")}
 
 CUSTOMER_RFM = tuple(customer_rfm(_NOBODY, currency_exponent=0))
 """Names of the features that `customer_rfm` returns."""
 
-ITEM_POPULARITY = tuple(item_popularity(_NOBODY | {"daily": [b""]}))
+ITEM_POPULARITY = tuple(item_popularity(_NOBODY | {"daily": [b""], "hot": [b""]}))
 """Names of the features that `item_popularity` returns."""

@@ -77,10 +77,14 @@ def customer_profile(shop: Shop) -> ViewLayout:
 
 
 def item_purchases(shop: Shop) -> ViewLayout:
-    """Sums over an item's purchases and ``daily``, the ring of day counts (64 int32, slot = UTC day % 64)."""
-    numbers = ("purchases", "quantity", "spend", "buyers", "repeats", "newest_day")
+    """Sums over an item's purchases, ``daily``, the ring of day counts (64 int32, place = UTC day % 64), and ``hot``,
+    the ring of weighted interactions by 5-minute slot (32 int32, place = slot % 32).
+    """
+    numbers = ("purchases", "quantity", "spend", "buyers", "repeats", "newest_day", "hot_slot")
     return ViewLayout(
-        ITEM_PURCHASES, ITEM, (*((name, ValueType.INT64) for name in numbers), ("daily", ValueType.BYTES))
+        ITEM_PURCHASES,
+        ITEM,
+        (*((name, ValueType.INT64) for name in numbers), ("daily", ValueType.BYTES), ("hot", ValueType.BYTES)),
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.encoder import Encoder
-from feature_repo.items_state import ITEM_STATE, NO_DAY, ItemStates, empty_items, total
+from feature_repo.items_state import ITEM_STATE, NO_DAY, ItemStates, empty_items, read_states, total
 from feature_repo.materialise import item_columns
 from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets
@@ -155,7 +155,7 @@ class ItemsTable:
     def _replace(self, source: str, pairs: list[tuple[str, bytes]]) -> Rows:
         rows = self.catalogue.ensure([item_id for item_id, _ in pairs])
         self._grow()
-        states = np.frombuffer(b"".join([state for _, state in pairs]), dtype=ITEM_STATE)
+        states = read_states([state for _, state in pairs])
         self._parts.setdefault(source, _Parts()).put(rows, states)
         self._newest_day = max(self._newest_day, int(states["newest_day"].max()))
         return rows

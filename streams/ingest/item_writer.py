@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from feature_repo.item_partials import ItemPartials, Partials
-from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates, empty_items, total
+from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates, empty_items, read_states, total
 from feature_repo.online_store import VERSION, OnlineStore
 from feature_repo.shop import Shop
 from feature_repo.views import ITEM_PURCHASES, item_purchases
@@ -48,7 +48,7 @@ class ItemWriter:
         held = [self._cache.get(f"{source}:{item}") for item in item_ids]
         missing = [item for item, part in zip(item_ids, held, strict=True) if part is None]
         read = iter(_parts_of(source, self._partials.read(missing)) if missing else ())
-        return np.frombuffer(b"".join([next(read) if part is None else part for part in held]), dtype=ITEM_STATE)
+        return read_states([next(read) if part is None else part for part in held])
 
     def write(self, source: str, version: int, items: Sequence[tuple[str, bytes]], time: int) -> None:
         """Replace a source's parts where they are older, then write the totals.
@@ -60,7 +60,7 @@ class ItemWriter:
         time: of the rows, microseconds since the epoch.
         """
         ids = [item for item, _ in items]
-        states = np.frombuffer(b"".join([part for _, part in items]), dtype=ITEM_STATE)
+        states = read_states([part for _, part in items])
         _, found = self._partials.exchange(source, ids, states, np.full(len(ids), version, dtype=np.int64))
         for item, part in items:
             self._cache.put(f"{source}:{item}", part, _CACHED_BYTES)
@@ -69,12 +69,14 @@ class ItemWriter:
 
     def _write_totals(self, item_ids: Sequence[str], found: Partials, time: int) -> None:
         sums = total(found.states, found.offsets)
-        daily = np.ascontiguousarray(sums["daily"], dtype="<i4")
         n = len(item_ids)
         self._store.write_rows(
             self._layout,
             item_ids,
-            {**{name: sums[name] for name in (*TOTALS, "newest_day")}, "daily": [row.tobytes() for row in daily]},
+            {
+                **{name: sums[name] for name in (*TOTALS, "newest_day", "hot_slot")},
+                **{name: [ring.tobytes() for ring in sums[name]] for name in ("daily", "hot")},
+            },
             np.full(n, time, dtype=np.int64),
             found.total_versions(),
             version_field=VERSION,

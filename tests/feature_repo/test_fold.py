@@ -9,30 +9,35 @@ from hypothesis import strategies as st
 
 from feature_repo.customer_state import CustomerStates, EventType, Limits
 from feature_repo.fold import Events, Outcome, fold
-from feature_repo.items_state import ItemDeltas, apply_deltas, empty_items
+from feature_repo.items_state import NO_SLOT, SLOT, SLOTS, ItemDeltas, apply_deltas, empty_items
 from feature_repo.purchases import DAY
 
 LIMITS = Limits(purchases=5, recent=3, seen=1000)
-TYPES = [EventType.PURCHASE, EventType.PURCHASE, EventType.RETURN, EventType.VIEW, EventType.IMPRESSION]
+TYPES = [*([EventType.PURCHASE] * 3), EventType.RETURN, *EventType]
 ROW = st.tuples(
     st.integers(0, 2),  # customer
     st.integers(1, 4),  # item
     st.sampled_from(TYPES),
-    st.integers(1, 90 * 4),  # quarter of a day since 1970, whose first instant stands for "never"
+    st.integers(1, 90 * 4).map(lambda quarters: quarters * (DAY // 4))  # 1970's first instant stands for "never"
+    | st.integers(1, 60).map(lambda slots: 2 * DAY + slots * 4 * SLOT),
     st.integers(1, 3),  # quantity
     st.integers(-1, 500),  # amount
+    st.sampled_from([0, SLOT // 2, 3 * SLOT, 2 * DAY]),  # how far the sender's clock runs ahead
 )
+LATER = 100 * DAY
 
 
-def make(rows, event_ids=None, offsets=None) -> Events:
-    customer, item, kind, time, quantity, amount = (np.array(c) for c in zip(*rows, strict=True))
+def make(rows, event_ids=None, offsets=None, ahead=False) -> Events:
+    """Events that arrive by offset after everything has happened; `ahead`: or before it, by the sender's clock."""
+    customer, item, kind, time, quantity, amount = (np.array(c) for c in list(zip(*rows, strict=True))[:6])
     offsets = np.arange(len(rows)) if offsets is None else np.array(offsets)
+    arrival = time - np.array([row[6] for row in rows]) if ahead else LATER + offsets.astype(np.int64) * 1000
     return Events(
         customer=customer.astype(np.int64), item=item.astype(np.uint64),
         event=np.array(range(len(rows)) if event_ids is None else event_ids, dtype=np.uint64),
-        type=kind.astype(np.int8), time=time.astype(np.int64) * (DAY // 4), quantity=quantity.astype(np.int32),
+        type=kind.astype(np.int8), time=time.astype(np.int64), quantity=quantity.astype(np.int32),
         amount=amount.astype(np.int32), weight=quantity.astype(np.float32),
-        arrival=offsets.astype(np.int64) * 1000, offset=offsets.astype(np.int64),
+        arrival=arrival, offset=offsets.astype(np.int64),
     )  # fmt: skip
 
 
@@ -69,9 +74,9 @@ def test_any_order_and_any_split_give_the_same_state(rows, random, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
     shuffled = list(rows)
     random.shuffle(shuffled)
-    whole = run([make(rows)], limits)
+    whole = run([make(rows, ahead=True)], limits)
     bounds = [0, *cuts, len(rows)]
-    events = make(shuffled)
+    events = make(shuffled, ahead=True)
     split = run([events.take(np.arange(a, b)) for a, b in pairwise(bounds)], limits)
     same(whole, split)
 
@@ -102,7 +107,7 @@ def test_replays_and_duplicates_change_nothing(rows, data):
 
 
 def test_a_replayed_duplicate_is_told_from_a_replayed_original():
-    rows = [(0, 1, EventType.PURCHASE, 1, 1, 100)] * 2
+    rows = [(0, 1, EventType.PURCHASE, DAY, 1, 100)] * 2
     events = make(rows, event_ids=[7, 7])
     states, _, outcomes = run([events, events])
     assert outcomes[0].tolist() == [Outcome.APPLIED, Outcome.DUPLICATE]
@@ -111,15 +116,15 @@ def test_a_replayed_duplicate_is_told_from_a_replayed_original():
 
 
 def test_an_id_is_free_again_after_the_dedupe_window():
-    rows = [(0, 1, EventType.PURCHASE, 1, 1, 100)] * 2
+    rows = [(0, 1, EventType.PURCHASE, DAY, 1, 100)] * 2
     _, _, outcomes = run([make(rows, event_ids=[7, 7], offsets=[0, 10_000])], Limits(dedupe_window=9_000_000))
     assert outcomes[0].tolist() == [Outcome.APPLIED, Outcome.APPLIED]
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_states_survive_packing(n):
-    rows = [(c, 1 + c, EventType.PURCHASE, 4 * c + i, 1, 10) for c in range(3) for i in range(n)]
-    rows += [(0, 2, EventType.VIEW, 1, 1, -1)]
+    rows = [(c, 1 + c, EventType.PURCHASE, (4 * c + i) * DAY // 4, 1, 10) for c in range(3) for i in range(n)]
+    rows += [(0, 2, EventType.VIEW, DAY // 4, 1, -1)]
     states, _, _ = run([make(rows)])
     back = CustomerStates.from_rows([*states.rows(), None])
     for name in ("purchases", "recent", "seen"):
@@ -131,13 +136,42 @@ def test_states_survive_packing(n):
 def test_a_return_takes_back_its_purchase_and_nothing_else():
     rows = [
         (0, 1, EventType.RETURN, 0, 1, -1),  # nothing bought yet: ignored
-        (0, 1, EventType.PURCHASE, 4, 2, 200),
-        (0, 1, EventType.PURCHASE, 8, 3, 301),
-        (0, 1, EventType.RETURN, 12, 2, -1),  # two of the three units of day 2
-        (0, 1, EventType.PURCHASE, 16, 1, 100),
+        (0, 1, EventType.PURCHASE, 1 * DAY, 2, 200),
+        (0, 1, EventType.PURCHASE, 2 * DAY, 3, 301),
+        (0, 1, EventType.RETURN, 3 * DAY, 2, -1),  # two of the three units of day 2
+        (0, 1, EventType.PURCHASE, 4 * DAY, 1, 100),
     ]
     _, items, _ = run([make(rows)])
     state = items[1][0]
     assert (state["purchases"], state["quantity"], state["spend"]) == (3, 4, 200 + 100 + 100)
     assert (state["buyers"], state["repeats"]) == (1, 2)
     assert state["daily"][[1, 2, 4]].tolist() == [1, 1, 1]
+
+
+def hot_of(*rows) -> tuple[int, dict[int, int]]:
+    """Newest slot of item 1 and its weights by slot, of (type, minute happened, minute arrived)."""
+    minute = 60_000_000
+    made = [(0, 1, kind, time * minute, 1, 100, (time - arrival) * minute) for kind, time, arrival in rows]
+    _, items, _ = run([make(made, ahead=True)])
+    if not items:
+        return NO_SLOT, {}
+    newest, ring = int(items[1]["hot_slot"][0]), items[1]["hot"][0]
+    slots = range(newest - SLOTS + 1, newest + 1)
+    return newest, {slot: int(ring[slot % SLOTS]) for slot in slots if ring[slot % SLOTS]}
+
+
+def test_interactions_warm_their_slot_by_weight():
+    kinds = [EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART, EventType.PURCHASE]
+    assert hot_of(*((kind, 1003, 1003) for kind in kinds)) == (200, {200: 1 + 1 + 3 + 5})
+    others = [EventType.IMPRESSION, EventType.RATING, EventType.REMOVE_FROM_CART]
+    assert hot_of(*((kind, 1003, 1003) for kind in others)) == (NO_SLOT, {})
+
+
+def test_a_clock_ahead_counts_when_its_event_arrives():
+    rows = [(EventType.VIEW, 1000, 1001), (EventType.VIEW, 9000, 1006)]
+    assert hot_of(*rows) == (201, {200: 1, 201: 1})
+
+
+def test_what_lies_behind_the_ring_is_left_out():
+    rows = [(EventType.VIEW, 1000 + 5 * SLOTS, 2000), (EventType.VIEW, 1000, 2000), (EventType.PURCHASE, 1005, 2000)]
+    assert hot_of(*rows) == (200 + SLOTS, {200 + SLOTS: 1, 201: 5})

@@ -9,7 +9,7 @@ import pytest
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerStates
-from feature_repo.items_state import ITEM_STATE, TOTALS, empty_items
+from feature_repo.items_state import ITEM_STATE, SLOT, TOTALS, empty_items
 from feature_repo.materialise import customer_features
 from feature_repo.on_demand import CUSTOMER_RFM, ITEM_POPULARITY
 from feature_repo.online_store import POSITION, VERSION, OnlineStore, Outcome
@@ -19,6 +19,7 @@ from feature_repo.redis_commands import connect
 from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.rows import Selection
 from feature_repo.shop import shop_from_environment
+from feature_repo.trends import trend_scores
 from feature_repo.value_proto import ValueType
 from feature_repo.views import Entity, ViewLayout, views
 
@@ -208,22 +209,28 @@ def test_item_popularity_is_the_kernel(feature_store: Any, store: OnlineStore) -
     states = empty_items(n)
     states["newest_day"] = NOON // DAY - generator.integers(0, 60, n)
     states["daily"] = generator.integers(0, 9, states["daily"].shape)
+    states["hot_slot"] = NOON // SLOT - generator.integers(0, 40, n)
+    states["hot"] = generator.integers(0, 9, states["hot"].shape)
     for name in ("purchases", "quantity", "spend", "buyers", "repeats"):
         states[name] = generator.integers(1, 1000, n)
     ids = names_of(layout, n)
-    numbers = {name: states[name] for name in layout.names if name != "daily"}
-    rings = [ring.tobytes() for ring in states["daily"]]
-    store.write_rows(layout, ids, {**numbers, "daily": rings}, np.full(n, NOON), range(n), version_field=VERSION)
+    numbers = {name: states[name] for name in layout.names if name not in ("daily", "hot")}
+    rings = {name: [ring.tobytes() for ring in states[name]] for name in ("daily", "hot")}
+    store.write_rows(layout, ids, {**numbers, **rings}, np.full(n, NOON), range(n), version_field=VERSION)
     service = feature_store.get_feature_service("ranking_v1")
-    rows = [{"item_id": name, "customer_id": "nobody", "as_of": NOON + i % 3 * DAY} for i, name in enumerate(ids)] + [
+    later = [0, 7 * SLOT, DAY, 2 * DAY]
+    rows = [{"item_id": name, "customer_id": "nobody", "as_of": NOON + later[i % 4]} for i, name in enumerate(ids)] + [
         {"item_id": "unheard of", "customer_id": "nobody", "as_of": NOON}
     ]
     found = feature_store.get_online_features(service, rows, full_feature_names=True).to_dict()
     expected = np.concatenate([states, empty_items(1)]).astype(ITEM_STATE)
     for i, row in enumerate(rows):
-        wanted = popularity(expected[i : i + 1], row["as_of"])
+        one = expected[i : i + 1]
+        wanted = popularity(one, row["as_of"]) | {"trending": trend_scores(one, row["as_of"])}
         assert set(wanted) - set(TOTALS) == set(ITEM_POPULARITY)
         for name in ITEM_POPULARITY:
             assert found[f"item_popularity__{name}"][i] == wanted[name][0], (name, i)
-    assert found["item_purchases__daily"] == [*rings, None]
+    for name, ring in rings.items():
+        assert found[f"item_purchases__{name}"] == [*ring, None]
+    assert len({score > 0 for score in found["item_popularity__trending"]}) == 2
     assert found["customer_purchases__purchases"] == [None] * (n + 1)

@@ -54,6 +54,31 @@ def table(rows) -> pa.Table:
     )
 
 
+def test_trends_by_hand():
+    minute = DAY // 1440
+    rows = [
+        ("ann", "milk", "view", 12, 12),
+        ("ann", "milk", "click", 161, 163),
+        ("ann", "milk", "add_to_cart", 166, 162),  # from a clock that runs ahead
+        ("bob", "milk", "purchase", 171, 172),
+        ("bob", "milk", "remove_from_cart", 400, 400),
+        ("bob", "tea", "impression", 171, 172),
+        ("bob", "tea", "return", 171, 172),
+    ]
+    sent = table([(customer, item, kind, 0, 1, -1) for customer, item, kind, *_ in rows])
+    for place, name in ((3, "time"), (4, "arrival")):
+        column = pa.array([row[place] * minute for row in rows], pa.int64())
+        sent = sent.set_column(sent.column_names.index(name), name, column)
+    oracle = Oracle(SHOP, sent, ITEMS, 182 * minute)
+    items = oracle.items()
+    assert by(items, "item_id", "hot_slot") == {"milk": 34, "tea": -(2**31)}
+    ring = np.frombuffer(items["hot"][0], "<i4")
+    assert {slot: int(ring[slot % 32]) for slot in (2, 32, 33, 34)} == {2: 5, 32: 4, 33: 0, 34: 5}  # 2 and 34 are one
+    assert ring.sum() == 4 + 5
+    expected = 4 * np.exp(-20 / 45) + 5 * np.exp(-10 / 45)
+    assert by(oracle.popularity(), "item_id", "trending") == {"milk": pytest.approx(expected), "tea": 0.0}
+
+
 @pytest.fixture(scope="module")
 def oracle() -> Oracle:
     return Oracle(SHOP, table(ROWS), ITEMS, AS_OF)
@@ -86,6 +111,8 @@ def test_rfm_by_hand(oracle):
 
 def test_items_by_hand(oracle):
     items = oracle.items()
+    assert by(items, "item_id", "hot_slot") == {"milk": 0, "rope": 0, "tea": 0}  # they arrived at once
+    assert [np.frombuffer(blob, "<i4")[0] for blob in items["hot"]] == [5 * 4, 5, 5 + 1]
     assert by(items, "item_id", "purchases") == {"milk": 4, "rope": 1, "tea": 1}
     assert by(items, "item_id", "buyers") == {"milk": 2, "rope": 1, "tea": 1}
     assert by(items, "item_id", "repeats") == {"milk": 2, "rope": 0, "tea": 0}

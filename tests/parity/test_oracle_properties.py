@@ -17,7 +17,8 @@ from tests.parity.oracle.check import check_features, check_pairs
 from tests.parity.oracle.oracle import Bounds, Oracle
 from tests.parity.worlds import World, customer_rows, folded, item_rows
 
-HOUR = 3_600_000_000
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
 START = 17_000 * 24 * HOUR
 SHOP = Shop("test", 2, ("department", "kind"), (), "kind", ("department", "kind"))
 ITEMS = [f"item {i}" for i in range(6)]
@@ -27,7 +28,8 @@ EVENT = st.tuples(
     st.integers(0, 3),  # customer
     st.sampled_from(ITEMS),
     st.sampled_from(TYPES),
-    st.integers(0, 90 * 4),  # event time in quarters of a day: many ties
+    st.integers(0, 90 * 4).map(lambda quarters: quarters * 6 * HOUR)
+    | st.integers(0, 60).map(lambda sevenths: sevenths * 7 * MINUTE),  # event time, since the start: many ties
     st.integers(1, 3),  # quantity
     st.integers(-1, 500),  # amount
     st.none() | st.integers(1, 5),  # rating
@@ -40,8 +42,9 @@ def worlds(draw) -> World:
     rows = draw(st.lists(EVENT, min_size=1, max_size=60))
     again = draw(st.lists(st.tuples(st.integers(0, len(rows) - 1), st.integers(0, 80)), max_size=len(rows) // 5))
     ids = [*range(len(rows)), *(original for original, _ in again)]
-    gaps = [0] * len(rows) + [hours for _, hours in again]  # beyond 48 h of arrival the id is new again
-    arrival = START + np.cumsum(np.array(gaps)) * HOUR + np.arange(len(ids)) * 1_000_000
+    pauses = draw(st.lists(st.sampled_from([0, 3, 20, 240]), min_size=len(rows), max_size=len(rows)))
+    gaps = [*pauses, *(hours * 60 for _, hours in again)]  # beyond 48 h of arrival the id is new again
+    arrival = START + np.cumsum(np.array(gaps)) * MINUTE + np.arange(len(ids)) * 1_000_000
     sent = [rows[i] for i in ids]
     interactions = pa.table(
         {
@@ -49,7 +52,7 @@ def worlds(draw) -> World:
             "customer_id": [f"customer {row[0]}" for row in sent],
             "item_id": [row[1] for row in sent],
             "type": [row[2] for row in sent],
-            "time": pa.array([START + row[3] * 6 * HOUR for row in sent], pa.int64()),
+            "time": pa.array([START + row[3] for row in sent], pa.int64()),
             "quantity": pa.array([row[4] for row in sent], pa.int32()),
             "amount": pa.array([row[5] for row in sent], pa.int64()),
             "rating": pa.array([row[6] for row in sent], pa.float32()),
@@ -80,7 +83,9 @@ def random_batches(n: int, data: st.DataObject) -> list[np.ndarray]:
     return batches
 
 
-as_ofs = st.integers(-10, 120).map(lambda days: START + days * 24 * HOUR + 5 * HOUR)
+as_ofs = st.integers(-10, 120).map(lambda days: START + days * 24 * HOUR + 5 * HOUR) | st.integers(0, 500).map(
+    lambda minutes: START + minutes * MINUTE
+)
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -17,6 +17,9 @@ from feature_repo.point_in_time import TYPE_CODES
 from feature_repo.popularity import popularity, price
 from feature_repo.rfm import rfm, rfm_state
 from feature_repo.shop import Shop
+from feature_repo.trends import trend_scores
+
+RINGS = ("daily", "hot")
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def item_rows(shop: Shop, result: Folded, as_of: int, ids: Sequence[str]) -> dic
     """The columns of items that the stream stores, and popularity at an instant, from the folded states."""
     place = {name: row for row, name in enumerate(result.item_ids)}
     states = result.items[[place[i] for i in ids]]
-    out: dict[str, Any] = {name: states[name] for name in states.dtype.names if name != "daily"}
-    out["daily"] = [row.tobytes() for row in states["daily"]]
+    out: dict[str, Any] = {name: states[name] for name in states.dtype.names if name not in RINGS}
+    out |= {name: [row.tobytes() for row in states[name]] for name in RINGS}
     in_catalogue = result.catalogue.rows(item_keys(list(ids)))
     list_price = np.append(result.catalogue.price, -1)[in_catalogue]  # row -1: not in the catalogue
     at = popularity(states, as_of) | {"price": price(states, list_price, shop.currency_exponent)}
+    at["trending"] = trend_scores(states, as_of)
     return out | {f"at_as_of.{name}": values for name, values in at.items()}

@@ -231,9 +231,10 @@ class IngestSite:
         }
         rows = self.store.read_rows(Selection.of(item_purchases(SHOP)), names)
         sums = total(partials.states, partials.offsets)
-        for column in (*TOTALS, "newest_day"):
+        for column in (*TOTALS, "newest_day", "hot_slot"):
             np.testing.assert_array_equal(rows.int64(ITEM_PURCHASES, column), sums[column])
-        assert rows.blobs(ITEM_PURCHASES, "daily") == [row.tobytes() for row in sums["daily"]]
+        for ring in ("daily", "hot"):
+            assert rows.blobs(ITEM_PURCHASES, ring) == [row.tobytes() for row in sums[ring]]
 
     def _assert_offline(self, expected: list[tuple[int, int, str]]) -> None:
         table = offline.interactions(self.offline)

@@ -25,7 +25,7 @@ counted(customer_id, event_id, occurrence, arrival) AS (
     GROUP BY later.customer_id, later.event_id
 )
 SELECT
-    o.customer_id, o.item_id, k.item_key, o.type, o.time, o.time // 86400000000 AS day,
+    o.customer_id, o.item_id, k.item_key, o.type, o.time, o.arrival, o.time // 86400000000 AS day,
     CASE WHEN o.type = 'return' THEN -o.quantity ELSE o.quantity END::BIGINT AS quantity,
     o.amount::BIGINT AS amount,
     CASE WHEN o.rating IS NULL OR isnan(o.rating) THEN o.quantity ELSE o.rating END::FLOAT AS weight

@@ -1,4 +1,13 @@
--- What is stored of each item of which any purchase or return was accepted.
+-- Weighted interactions by item and slot of five minutes: of the event's time, or of its arrival where that was earlier.
+CREATE OR REPLACE TABLE attention AS
+SELECT
+    item_id, least(time, arrival) // 300000000 AS slot,
+    sum(CASE type WHEN 'purchase' THEN 5 WHEN 'add_to_cart' THEN 3 ELSE 1 END) AS weight
+FROM events
+WHERE type IN ('view', 'click', 'add_to_cart', 'purchase')
+GROUP BY ALL;
+
+-- What is stored of each item that was looked at, put in a cart, bought or taken back.
 CREATE OR REPLACE TABLE item_sums AS
 WITH held AS (
     SELECT
@@ -10,6 +19,9 @@ WITH held AS (
 ),
 dealt AS (
     SELECT item_id, max(day) FILTER (quantity > 0) AS newest_day FROM lines GROUP BY item_id
+),
+heated AS (
+    SELECT item_id, max(slot) AS hot_slot FROM attention GROUP BY item_id
 )
 SELECT
     item_id,
@@ -18,8 +30,10 @@ SELECT
     coalesce(h.spend, 0) AS spend,
     coalesce(h.buyers, 0) AS buyers,
     coalesce(h.repeats, 0) AS repeats,
-    coalesce(d.newest_day, -2147483648) AS newest_day
+    coalesce(d.newest_day, -2147483648) AS newest_day,
+    coalesce(a.hot_slot, -2147483648) AS hot_slot
 FROM dealt AS d
+FULL JOIN heated AS a USING (item_id)
 LEFT JOIN held AS h USING (item_id)
 ORDER BY item_id;
 
@@ -29,3 +43,9 @@ FROM purchases AS p
 JOIN item_sums AS s USING (item_id)
 WHERE p.day > s.newest_day - 64
 GROUP BY ALL;
+
+CREATE OR REPLACE TABLE item_slots AS
+SELECT a.item_id, a.slot, a.weight
+FROM attention AS a
+JOIN item_sums AS s USING (item_id)
+WHERE a.slot > s.hot_slot - 32;

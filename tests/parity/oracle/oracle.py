@@ -21,7 +21,7 @@ HISTORY = np.dtype([("time", "<i8"), ("item", "<u8"), ("quantity", "<i4"), ("amo
 RECENT = np.dtype([("time", "<i8"), ("item", "<u8"), ("type", "<i4"), ("weight", "<f4")])
 """How a customer's history and other interactions are stored, restated from the description of the format."""
 
-RING_DAYS = 64
+RING_DAYS, RING_SLOTS = 64, 32
 
 Columns = dict[str, Any]
 """Columns by name: numpy arrays, lists of str or lists of bytes."""
@@ -125,16 +125,22 @@ class Oracle:
         return self._columns("rfm")
 
     def items(self) -> Columns:
-        """``item_id`` (sorted) and all that is stored of an item; ``daily`` are the bytes of 64 int32."""
+        """``item_id`` (sorted) and what is stored of an item; ``daily`` are the bytes of 64 int32, ``hot`` of 32."""
         out = self._fetch("SELECT * FROM item_sums ORDER BY item_id")
-        days = self._fetch(
-            "SELECT rank - 1 AS row, day, lines FROM item_days JOIN"
+        n = len(out["item_id"])
+        out["daily"] = self._rings(n, "SELECT item_id, day AS moment, lines AS number FROM item_days", RING_DAYS)
+        out["hot"] = self._rings(n, "SELECT item_id, slot AS moment, weight AS number FROM item_slots", RING_SLOTS)
+        return out
+
+    def _rings(self, n: int, counts: str, width: int) -> list[bytes]:
+        """The bytes of each item's ring of int32."""
+        found = self._fetch(
+            f"SELECT rank - 1 AS row, moment, number FROM ({counts}) JOIN"  # noqa: S608
             " (SELECT item_id, row_number() OVER (ORDER BY item_id) AS rank FROM item_sums) USING (item_id)"
         )
-        ring = np.zeros((len(out["item_id"]), RING_DAYS), dtype="<i4")
-        ring[np.asarray(days["row"]), np.asarray(days["day"]) % RING_DAYS] = days["lines"]
-        out["daily"] = [row.tobytes() for row in ring]
-        return out
+        ring = np.zeros((n, width), dtype="<i4")
+        ring[np.asarray(found["row"]), np.asarray(found["moment"]) % width] = found["number"]
+        return [row.tobytes() for row in ring]
 
     def popularity(self) -> Columns:
         """``item_id`` (sorted) and the popularity columns at the instant."""

@@ -1,4 +1,4 @@
--- Items' popularity on the UTC day of the instant `as_of`.
+-- Items' popularity on the UTC day of the instant `as_of`, and their trend in its five minutes.
 WITH aged AS (
     SELECT item_id, lines, (SELECT as_of // 86400000000 FROM settings) - day AS age FROM item_days
 ),
@@ -13,6 +13,12 @@ windows AS (
     FROM aged
     WHERE age BETWEEN 0 AND 63
     GROUP BY item_id
+),
+trends AS (
+    SELECT item_id, sum(weight * exp(-(now - slot) * 5 / 45)) AS trending
+    FROM item_slots, (SELECT as_of // 300000000 AS now FROM settings)
+    WHERE slot BETWEEN now - 31 AND now
+    GROUP BY item_id
 )
 SELECT
     s.item_id,
@@ -26,8 +32,10 @@ SELECT
     coalesce(days_since_bought, 3650) AS days_since_bought,
     coalesce(purchases_7d / greatest(purchases_30d, 1), 0) AS momentum,
     CASE WHEN coalesce(i.price, -1) >= 0 THEN i.price ELSE s.spend / greatest(s.quantity, 1) END
-        / 10::DOUBLE ** (SELECT currency_exponent FROM settings) AS price
+        / 10::DOUBLE ** (SELECT currency_exponent FROM settings) AS price,
+    coalesce(t.trending, 0) AS trending
 FROM item_sums AS s
 LEFT JOIN windows AS w USING (item_id)
+LEFT JOIN trends AS t USING (item_id)
 LEFT JOIN items AS i USING (item_id)
 ORDER BY s.item_id;

@@ -19,6 +19,7 @@ from feature_repo.ragged import lengths_to_offsets
 from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
+from feature_repo.trends import trend_scores
 from feature_repo.views import CUSTOMER_PURCHASES, ITEM_PURCHASES, customer_purchases, item_purchases
 from tests.parity.oracle.check import Read, ReadPairs
 from tests.parity.oracle.oracle import CatalogueEntry
@@ -50,21 +51,23 @@ def item_reader(store: OnlineStore, shop: Shop, items: Mapping[str, CatalogueEnt
     """Return a reader of items' stored sums and of their popularity at an instant."""
     layout = item_purchases(shop)
     selection = Selection.of(layout)
-    numbers = [name for name, kind in layout.features if name != "daily"]
+    numbers = [name for name in layout.names if name not in ("daily", "hot")]
 
     def read(ids: list[str]) -> Mapping[str, Any]:
         rows = store.read_rows(selection, ids)
-        states, daily = empty_items(len(ids)), rows.values(ITEM_PURCHASES, "daily")
+        states = empty_items(len(ids))
+        rings = {name: rows.values(ITEM_PURCHASES, name) for name in ("daily", "hot")}
         out: dict[str, Any] = {name: rows.int64(ITEM_PURCHASES, name, ABSENT) for name in numbers}
         for name in numbers:
             states[name] = out[name]
-        width = ITEM_STATE["daily"].itemsize
-        states["daily"] = np.frombuffer(
-            b"".join([d if isinstance(d, bytes) else bytes(width) for d in daily]), "<i4"
-        ).reshape(-1, 64)
+        for name, ring in rings.items():
+            width = ITEM_STATE[name].itemsize
+            known = b"".join([data if isinstance(data, bytes) else bytes(width) for data in ring])
+            states[name] = np.frombuffer(known, "<i4").reshape(len(ids), -1)
         prices = np.array([items[i].price if i in items else -1 for i in ids], dtype=np.int64)
         at = popularity(states, as_of) | {"price": price(states, prices, shop.currency_exponent)}
-        return out | {"daily": daily} | {f"at_as_of.{name}": values for name, values in at.items()}
+        at["trending"] = trend_scores(states, as_of)
+        return out | rings | {f"at_as_of.{name}": values for name, values in at.items()}
 
     return read
 
