@@ -57,6 +57,17 @@ class Histories:
 
 
 @dataclass(frozen=True)
+class KeptLines:
+    """Lines of known items of which something is left: ``int64[l]`` each, and weights by age, ``float64[l]``."""
+
+    owner: Int64
+    row: Int64
+    time: Int64
+    weight_20: Float64
+    weight_90: Float64
+
+
+@dataclass(frozen=True)
 class ItemAffinities:
     """Every (customer, item) pair of which the customer holds a purchase, sorted by customer, then catalogue row.
 
@@ -78,6 +89,8 @@ class ItemAffinities:
         ``int64[p]``: the customer's shopping days after the last one with this item.
     shopping_days
         ``int64[n]``: the customer's UTC days with a purchase.
+    kept
+        The lines that all this was computed from.
     """
 
     owner: Int64
@@ -92,17 +105,7 @@ class ItemAffinities:
     rank: Int64
     trips_since: Int64
     shopping_days: Int64
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Lines of known items of which something is left."""
-
-    owner: Int64
-    row: Int64
-    time: Int64
-    weight_20: Float64
-    weight_90: Float64
+    kept: KeptLines
 
 
 def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> ItemAffinities:
@@ -110,7 +113,7 @@ def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArr
     return _item_affinities(_kept(histories, catalogue, as_of), len(histories))
 
 
-def _kept(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> _Kept:
+def _kept(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> KeptLines:
     lines, offsets, _, _ = kept(histories.lines, histories.offsets)
     row, owner = catalogue.rows(lines["item"]), owners(offsets)
     known = row >= 0
@@ -118,10 +121,10 @@ def _kept(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int6
         lines, row, owner = lines[known], row[known], owner[known]
     time = np.ascontiguousarray(lines["time"])
     age = np.maximum(as_of[owner] - time, 0) / DAY
-    return _Kept(owner, row, time, np.exp(-age / SHORT_DAYS), np.exp(-age / LONG_DAYS))
+    return KeptLines(owner, row, time, np.exp(-age / SHORT_DAYS), np.exp(-age / LONG_DAYS))
 
 
-def _item_affinities(k: _Kept, n: int) -> ItemAffinities:
+def _item_affinities(k: KeptLines, n: int) -> ItemAffinities:
     width = int(k.row.max()) + 1 if len(k.row) else 1
     order = np.argsort(k.owner * width + k.row, kind="stable")  # lines stay in the order of time within a pair
     owner, row, time = k.owner[order], k.row[order], k.time[order]
@@ -150,7 +153,7 @@ def _item_affinities(k: _Kept, n: int) -> ItemAffinities:
         days=np.diff(np.searchsorted(pair_day, np.append(pair, len(row)))),
         first_at=time[pair], last_at=last_at,
         decayed_20=np.add.reduceat(k.weight_20[order], pair) if len(pair) else np.zeros(0), decayed_90=decayed_90,
-        rank=rank, trips_since=trip_offsets[pair_owner + 1] - after, shopping_days=np.diff(trip_offsets),
+        rank=rank, trips_since=trip_offsets[pair_owner + 1] - after, shopping_days=np.diff(trip_offsets), kept=k,
     )  # fmt: skip
 
 
@@ -161,8 +164,9 @@ def affinity(
     candidate_offsets: Int64,
     catalogue: Catalogue,
     as_of: npt.NDArray[np.int64],
+    ready: ItemAffinities | None = None,
 ) -> dict[str, Float64]:
-    """Return the pair columns of each customer's candidates.
+    """Return the pair columns of each customer's candidates that follow from purchases and engagement.
 
     Parameters
     ----------
@@ -174,6 +178,8 @@ def affinity(
         ``int64[c]`` catalogue rows, ``int64[n + 1]``.
     as_of
         ``int64[n]``, microseconds since the epoch.
+    ready
+        What `item_affinities` returned for the same, where it is at hand.
 
     Returns
     -------
@@ -187,8 +193,9 @@ def affinity(
         90 days, that have the candidate's value.
     """
     who = owners(candidate_offsets)
-    k = _kept(histories, catalogue, as_of)
-    out = _pair_columns(_item_affinities(k, len(histories)), who, candidates, as_of)
+    affinities = item_affinities(histories, catalogue, as_of) if ready is None else ready
+    k = affinities.kept
+    out = _pair_columns(affinities, who, candidates, as_of)
     out["pair_engagement"] = _engagement(histories, catalogue, who, candidates, as_of)
     if shop.category:
         out |= _category_columns(k, len(histories), who, candidates, catalogue, shop.category, as_of)
@@ -244,7 +251,7 @@ def _engagement(histories: Histories, catalogue: Catalogue, who: Int64, candidat
 
 
 def _category_columns(
-    k: _Kept, n: int, who: Int64, candidates: Int64, catalogue: Catalogue, category: str, as_of: Int64
+    k: KeptLines, n: int, who: Int64, candidates: Int64, catalogue: Catalogue, category: str, as_of: Int64
 ) -> dict[str, Float64]:
     code = catalogue.attribute(category).astype(np.int64)
     width = len(catalogue.codes[category].values)
@@ -268,7 +275,9 @@ def _category_columns(
     }
 
 
-def _share(k: _Kept, total: Float64, who: Int64, candidates: Int64, catalogue: Catalogue, attribute: str) -> Float64:
+def _share(
+    k: KeptLines, total: Float64, who: Int64, candidates: Int64, catalogue: Catalogue, attribute: str
+) -> Float64:
     code = catalogue.attribute(attribute).astype(np.int64)
     width = len(catalogue.codes[attribute].values)
     weight = np.bincount(k.owner * width + code[k.row], k.weight_90, len(total) * width)

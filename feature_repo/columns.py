@@ -43,6 +43,8 @@ CUSTOMER_CONTINUOUS = {
     "customer_purchases": True,
     "shopping_days": True,
     "tenure_days": True,
+    "session_events": True,
+    "session_minutes": True,
 }
 ITEM_CONTINUOUS = {
     "purchases_1d": True,
@@ -68,11 +70,15 @@ PAIR_CONTINUOUS = {
     "pair_decayed_90": True,
     "pair_reciprocal_rank": False,
     "pair_engagement": True,
+    "session_views": True,
+    "session_in_cart": False,
+    "trending": True,
 }
 CATEGORY_CONTINUOUS = {
     "category_lines": True,
     "category_recency_days": True,
     "category_reciprocal_rank": False,
+    "session_category_views": True,
 }
 """Continuous columns of each group and whether their logarithm is taken."""
 

@@ -35,7 +35,11 @@ class CategoricalInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContinuousInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column of numbers: `(log1p(x) if log else x − mean) / deviation`; NaN is first replaced by `fill`."""
+    """A column of numbers: `((log1p(x) if log else x) − mean) / deviation`; NaN is first replaced by `fill`.
+
+    Deviation 0 stands for a column that never varied while the model learned: it is always 0, whatever comes, for the
+    model has no idea what another value would mean.
+    """
 
     name: str
     group: str
@@ -49,11 +53,14 @@ class EncoderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All columns of a model in the order of its inputs, and the vocabularies by name.
 
     A value's code is `FIRST_CODE` plus its place in the vocabulary; vocabularies only ever grow at their end.
+    Normalised numbers are held within ± `clip`, if it is given: what was rare while the model learned has a small
+    deviation and would later drown everything else.
     """
 
     categorical: tuple[CategoricalInput, ...]
     continuous: tuple[ContinuousInput, ...]
     vocabularies: dict[str, tuple[str, ...]]
+    clip: float | None = None
     schema: int = SCHEMA
 
     def to_json(self) -> bytes:
@@ -130,8 +137,9 @@ class _Group:
         self.continuous = tuple(c.name for c in continuous)
         self._logs = np.flatnonzero([c.log for c in continuous])
         self._mean = np.array([c.mean for c in continuous], np.float32)
-        self._scale = np.array([1.0 / c.deviation for c in continuous], np.float32)
+        self._scale = np.array([1.0 / c.deviation if c.deviation else 0.0 for c in continuous], np.float32)
         self._fill = np.array([c.fill for c in continuous], np.float32)
+        self._clip = None if spec.clip is None else np.float32(spec.clip)
 
     def length(self, columns: Mapping[str, NDArray[Any]]) -> int:
         names = [name for name, _ in self.lookups] + list(self.continuous)
@@ -165,6 +173,9 @@ class _Group:
             matrix[:, self._logs] = np.log1p(matrix[:, self._logs])
         matrix -= self._mean
         matrix *= self._scale
+        if self._clip is not None:
+            np.minimum(matrix, self._clip, out=matrix)
+            np.maximum(matrix, -self._clip, out=matrix)
         return matrix
 
 
@@ -178,5 +189,7 @@ def _check(spec: EncoderSpec) -> None:
         if lookup.vocabulary not in spec.vocabularies:
             raise ValueError(f"column {lookup.name!r} needs vocabulary {lookup.vocabulary!r}, not in the spec")
     for number in spec.continuous:
-        if not number.deviation > 0:
-            raise ValueError(f"column {number.name!r} has deviation {number.deviation}; it must be > 0")
+        if not number.deviation >= 0:
+            raise ValueError(f"column {number.name!r} has deviation {number.deviation}; it must be >= 0")
+    if spec.clip is not None and not spec.clip > 0:
+        raise ValueError(f"clip is {spec.clip}; it must be > 0")

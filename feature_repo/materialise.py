@@ -1,20 +1,22 @@
 """From state to model inputs: the one way, for serving, backfill, training and evaluation alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.affinity import Histories, affinity
+from feature_repo.affinity import Histories, ItemAffinities, affinity
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerStates
 from feature_repo.items_state import ItemStates
 from feature_repo.popularity import popularity, price
 from feature_repo.preferences import preferences
 from feature_repo.purchases import kept
-from feature_repo.ragged import Int64, select
+from feature_repo.ragged import Int64, owners, select
 from feature_repo.rfm import RFM_STATE, rfm, rfm_state
+from feature_repo.sessions import Sessions, session_columns, session_pair_columns, sessions
 from feature_repo.shop import Shop
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -47,6 +49,7 @@ def customer_columns(
     customer_ids: Sequence[str],
     features: Mapping[str, npt.NDArray[Any]],
     profile: Mapping[str, Sequence[str]],
+    own_sessions: Sessions,
     as_of: npt.NDArray[np.int64] | int,
 ) -> Columns:
     """Return the customer group's model inputs.
@@ -59,6 +62,8 @@ def customer_columns(
         What `customer_features` returns, or the same columns read from the online store.
     profile
         For each customer attribute its ``n`` values; a missing attribute counts as ``""``.
+    own_sessions
+        The customers' sessions at ``as_of``.
     as_of
         Microseconds since the epoch: one instant, or ``int64[n]``.
     """
@@ -70,7 +75,7 @@ def customer_columns(
         for name in (f"most_purchased_{attribute}", f"last_purchased_{attribute}"):
             out[name] = np.asarray(features[name], dtype=object)
     state = {name: np.asarray(features[name], dtype=np.int64) for name in RFM_STATE}
-    return out | rfm(state, as_of, shop.currency_exponent)
+    return out | rfm(state, as_of, shop.currency_exponent) | session_columns(own_sessions, as_of)
 
 
 def item_columns(
@@ -100,27 +105,45 @@ def item_columns(
     return out
 
 
+@dataclass(frozen=True)
+class Personal:
+    """What was computed of some customers already, for the same histories, catalogue and instants."""
+
+    affinities: ItemAffinities
+    sessions: Sessions
+
+
 def pair_columns(
     shop: Shop,
     histories: Histories,
     candidates: Int64,
     candidate_offsets: Int64,
     catalogue: Catalogue,
+    trending: npt.NDArray[np.float64],
     as_of: npt.NDArray[np.int64] | int,
+    ready: Personal | None = None,
 ) -> Columns:
-    """Return the pair group's model inputs of each customer's candidates: see `affinity`.
+    """Return the pair group's model inputs of each customer's candidates.
+
+    These are the columns of `affinity` and `session_pair_columns`, and ``trending``. The latter is the item's alone,
+    but where item columns stay as they are for a day it changes with every minute.
 
     Parameters
     ----------
     candidates, candidate_offsets
         ``int64[c]`` catalogue rows, ``int64[n + 1]``.
+    trending
+        ``float64[c]``: each candidate's `trends.trend_scores` at its customer's instant.
     as_of
         Microseconds since the epoch: one instant, or ``int64[n]``.
+    ready
+        So that nothing is computed twice; for all ``n`` customers.
     """
     n = len(histories)
     instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), n)
-    if n <= _CUSTOMERS_AT_ONCE:
-        return dict(affinity(shop, histories, candidates, candidate_offsets, catalogue, instants))
+    if n <= _CUSTOMERS_AT_ONCE or ready is not None:
+        out = dict(_personal_columns(shop, histories, candidates, candidate_offsets, catalogue, instants, ready))
+        return out | {"trending": trending}
     parts = []
     for start in range(0, n, _CUSTOMERS_AT_ONCE):
         block = np.arange(start, min(n, start + _CUSTOMERS_AT_ONCE), dtype=np.int64)
@@ -128,8 +151,23 @@ def pair_columns(
         recent, recent_offsets = select(histories.recent_offsets, block)
         wanted, wanted_offsets = select(candidate_offsets, block)
         some = Histories(histories.lines[rows], offsets, histories.recent[recent], recent_offsets)
-        parts.append(affinity(shop, some, candidates[wanted], wanted_offsets, catalogue, instants[block]))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        parts.append(_personal_columns(shop, some, candidates[wanted], wanted_offsets, catalogue, instants[block]))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | {"trending": trending}
+
+
+def _personal_columns(
+    shop: Shop,
+    histories: Histories,
+    candidates: Int64,
+    candidate_offsets: Int64,
+    catalogue: Catalogue,
+    as_of: npt.NDArray[np.int64],
+    ready: Personal | None = None,
+) -> Columns:
+    found = sessions(histories, catalogue, as_of) if ready is None else ready.sessions
+    known = None if ready is None else ready.affinities
+    bought = affinity(shop, histories, candidates, candidate_offsets, catalogue, as_of, known)
+    return bought | session_pair_columns(found, owners(candidate_offsets), candidates, catalogue, shop.category)
 
 
 def histories_of(states: CustomerStates) -> Histories:

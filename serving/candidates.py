@@ -18,6 +18,8 @@ class Source(IntFlag):
     TWO_TOWER = 1
     HISTORY = 2
     TRENDING = 4
+    SESSION = 8
+    HOT = 16
 
 
 class Limits(NamedTuple):
@@ -26,26 +28,43 @@ class Limits(NamedTuple):
     two_tower: int = 200
     history: int = 400
     trending: int = 100
+    session: int = 60
+    hot: int = 40
     total: int = 500
 
     def of(self, source: Source) -> int:
         """The source's own limit."""
-        limits = {Source.TWO_TOWER: self.two_tower, Source.HISTORY: self.history, Source.TRENDING: self.trending}
-        return limits[source]
+        limit: int = getattr(self, source.name.lower()) if source.name else 0
+        return limit
 
 
 LIMITS = Limits()
 
 
 class Candidates(NamedTuple):
-    """Distinct catalogue rows, int64[c], ascending, and the mask of the sources that proposed each, uint8[c]."""
+    """Distinct catalogue rows, int64[c], and the mask of the sources that proposed each, uint8[c]."""
 
     rows: Rows
     sources: NDArray[np.uint8]
 
 
+def alternating(hot: Rows, trending: Rows, n: int) -> Candidates:
+    """The first `n` of two lists in turn, best first: what is hot now, and what has been wanted for weeks.
+
+    Neither crowds the other out: a single look at an item may make it hot, and in a busy shop everything is.
+    """
+    hot, trending = hot[:n], trending[:n]
+    both = np.concatenate([hot, trending])
+    turn = np.concatenate([2 * np.arange(len(hot)), 2 * np.arange(len(trending)) + 1])
+    order = both[np.argsort(turn)]
+    _, first = np.unique(order, return_index=True)
+    rows = order[np.sort(first)][:n]
+    sources = np.where(np.isin(rows, hot), Source.HOT, 0) | np.where(np.isin(rows, trending), Source.TRENDING, 0)
+    return Candidates(rows, sources.astype(np.uint8))
+
+
 def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidates:
-    """Merge the sources' lists, each best first and without repetition, into at most `limits.total` candidates.
+    """Merge the sources' lists, each best first and without repetition, into at most `limits.total` candidates, by row.
 
     Beyond the total every source gives way in proportion: an item counts with its best place, each place taken
     relative to its source's limit; ties go to the smaller catalogue row.

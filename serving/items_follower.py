@@ -25,6 +25,7 @@ log = logger(__name__)
 CHUNK = 20_000
 PAUSE_S = 0.05
 TRENDING_EVERY_S = 2.0
+HOT_EVERY_S = 0.5
 
 
 def catalogue_changes(records: Iterable[Record], currency_exponent: int) -> dict[str, CatalogueItem | None]:
@@ -86,13 +87,16 @@ class ItemsFollower:
         self._features.close()
 
     def _follow(self) -> None:
-        trending_at = time.monotonic()
+        trending_at = hot_at = time.monotonic()
         while not self._stop.wait(PAUSE_S):
             try:
                 self._step()
                 if time.monotonic() - trending_at > TRENDING_EVERY_S:
                     self._table.refresh_trending()
                     trending_at = time.monotonic()
+                if time.monotonic() - hot_at > HOT_EVERY_S:
+                    self._table.refresh_hot()
+                    hot_at = time.monotonic()
             except Exception:
                 # Items as they were are still served; the next record of an item repairs it.
                 log.exception("items not followed")

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.encoder import Encoder
-from feature_repo.items_state import ITEM_STATE, NO_DAY, ItemStates, empty_items, read_states, total
+from feature_repo.items_state import ITEM_STATE, NO_DAY, SLOT, SLOW_BYTES, ItemStates, empty_items, read_states, total
 from feature_repo.materialise import item_columns
 from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets
 from feature_repo.shop import Shop
 from serving.candidates import Rows
+from serving.hot_items import Hot, HotItems
 from serving.item_matrix import DAYS_KEPT, Columns, ItemMatrix
 from serving.trending import Trending, refreshed, trending
 
@@ -51,6 +52,7 @@ class ItemsTable:
         self._newest_day = NO_DAY
         self._newest_at = 0
         self.lock = threading.RLock()
+        self._hot = HotItems(lambda: (self.states, self.catalogue.keys), self.lock)
 
     @property
     def newest_event_at(self) -> int:
@@ -98,7 +100,7 @@ class ItemsTable:
         return [self.catalogue.item_ids[row] for row in range(start, end) if row not in self._recorded]
 
     def apply_features(self, records: Iterable[FeatureRecord], newest_event_at: int = 0) -> None:
-        """Replace parts of item states and sum the touched items anew.
+        """Replace parts of item states and sum the touched items anew; what only grew hot costs little more.
 
         Of several records for one source and item the last counts. `newest_event_at` (microseconds, 0: not told)
         moves the stream's clock; it never goes back.
@@ -112,8 +114,10 @@ class ItemsTable:
             touched = [self._replace(source, pairs) for source, pairs in by_source.items()]
             if touched:
                 rows = np.unique(np.concatenate(touched))
+                before = _slow_part(self._totals[rows])
                 self._sum(rows)
-                self._changed(rows)
+                self._changed(rows[(before != _slow_part(self._totals[rows])).any(axis=1)])
+                self._hot.changed(rows)
 
     def trending(self, day: int, *, exact: bool = True) -> Trending:
         """The trending list of a UTC day number, as of the last `refresh_trending`.
@@ -126,14 +130,25 @@ class ItemsTable:
             found = self._trending.get(max(before)) if before else None
         return found or self._order(day)
 
+    def hot(self, slot: int, *, exact: bool = True) -> Hot:
+        """What is hot in a 5-minute slot, as of the last `refresh_hot`.
+
+        Without `exact` the slot before will do, until `refresh_hot` has looked at this one.
+        """
+        return self._hot.at(slot, exact=exact)
+
+    def refresh_hot(self) -> None:
+        """Take in what has changed since; cheap enough for several times a second."""
+        self._hot.refresh()
+
     def _order(self, day: int) -> Trending:
         """Order all items for a day, which takes a while, with the lock held only to copy them."""
         with self.lock:
-            states, keys = self.states.copy(), self.catalogue.keys.copy()
+            states, keys, categories = self.states.copy(), self.catalogue.keys.copy(), self._categories().copy()
             since = self._since.setdefault(day, [])
             if not self._trending:
                 self._stale = []
-        found = trending(states, keys, day * DAY)
+        found = trending(states, keys, day * DAY).in_categories(categories)
         with self.lock:
             self._since.pop(day, None)
             self._trending[day] = found
@@ -148,9 +163,16 @@ class ItemsTable:
             if not self._stale:
                 return
             changed, self._stale = np.unique(np.concatenate(self._stale)), []
-            states, keys = self.states, self.catalogue.keys
+            states, keys, categories = self.states, self.catalogue.keys, self._categories()
             for day, before in list(self._trending.items()):
-                self._trending[day] = refreshed(before, states, keys, day * DAY, changed)
+                found = refreshed(before, states, keys, day * DAY, changed)
+                self._trending[day] = found.in_categories(categories)
+
+    def _categories(self) -> NDArray[np.int32]:
+        """int32[n]: each item's category as a code, 0 where it has none."""
+        if self.shop.category:
+            return self.catalogue.attribute(self.shop.category)
+        return np.zeros(len(self.catalogue), np.int32)
 
     def _replace(self, source: str, pairs: list[tuple[str, bytes]]) -> Rows:
         rows = self.catalogue.ensure([item_id for item_id, _ in pairs])
@@ -158,6 +180,7 @@ class ItemsTable:
         states = read_states([state for _, state in pairs])
         self._parts.setdefault(source, _Parts()).put(rows, states)
         self._newest_day = max(self._newest_day, int(states["newest_day"].max()))
+        self._newest_at = max(self._newest_at, int(states["hot_slot"].max()) * SLOT)
         return rows
 
     def _sum(self, rows: Rows) -> None:
@@ -184,6 +207,11 @@ class ItemsTable:
             grown = empty_items(max(1024, 2 * n))
             grown[: len(self._totals)] = self._totals
             self._totals = grown
+
+
+def _slow_part(states: ItemStates) -> NDArray[np.uint8]:
+    """uint8[k, b]: the states without what changes with every look at an item."""
+    return states.view(np.uint8).reshape(len(states), ITEM_STATE.itemsize)[:, :SLOW_BYTES]
 
 
 _NOTHING = empty_items(1).tobytes()

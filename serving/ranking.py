@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.candidates import Rows
 
 
-def top(scores: NDArray[np.float32], keys: NDArray[np.uint64], n: int) -> Rows:
-    """Places of the `n` best of float32[c] scores, best first; equal scores go by item key, uint64[c].
+def top(scores: NDArray[np.floating[Any]], keys: NDArray[np.uint64], n: int) -> Rows:
+    """Places of the `n` best of float[c] scores, best first; equal scores go by item key, uint64[c].
 
     Item keys follow from item ids alone, so every replica answers in the same order.
     """

@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.affinity import ItemAffinities, item_affinities
-from feature_repo.materialise import customer_columns, pair_columns
+from feature_repo.materialise import Personal, customer_columns, pair_columns
 from feature_repo.ragged import Int64, lengths_to_offsets
-from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, merge
+from feature_repo.sessions import sessions
+from feature_repo.trends import slot_of
+from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, alternating, merge
 from serving.customers import Customers
 from serving.filters import Filter, build
+from serving.hot_items import Hot
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.ranking import top
 from serving.scorer import Scorer, ScorerError
+from serving.session_items import session_items
 from serving.snapshot import Snapshot
 from serving.stopwatch import Stopwatch
 from serving.trending import Trending
@@ -39,7 +43,8 @@ class Query:
     """A request as understood.
 
     `as_of` in microseconds since the epoch, `deadline` by the recommender's clock. `live` queries are for now, whenever
-    that is: just after midnight they may see the trending items of the day before.
+    that is: just after midnight they may see the trending items of the day before, and every five minutes for a moment
+    the trend scores of those before.
     """
 
     customer_id: str
@@ -89,14 +94,18 @@ class Recommendation:
 
 @dataclass
 class _Batch:
-    """The personal part of a batch, gathered stage by stage."""
+    """The personal part of a batch, gathered stage by stage.
+
+    `everybody`, `ready` and `asked_at` are of all queries of the batch; `places` says where the personal ones are.
+    """
 
     queries: list[Query]
-    customers: Customers
-    affinities: ItemAffinities
+    everybody: Customers
+    ready: Personal
+    asked_at: Int64
+    places: Int64
     filters: list[Filter]
     model: Snapshot
-    as_of: Int64
     query: Scored | None = None
     retrieved: list[Rows] = field(default_factory=list)
     candidates: list[Candidates] = field(default_factory=list)
@@ -132,22 +141,26 @@ class Recommender:
         watch = watch or Stopwatch()
         with watch.stage("features"):
             as_of = np.array([query.as_of for query in queries], np.int64)
-            affinities = item_affinities(customers.histories, self._items.catalogue, as_of)
-            filters = [self._filter(query, _of(affinities, place)) for place, query in enumerate(queries)]
+            ready = Personal(
+                item_affinities(customers.histories, self._items.catalogue, as_of),
+                sessions(customers.histories, self._items.catalogue, as_of),
+            )
+            filters = [self._filter(query, _of(ready.affinities, place)) for place, query in enumerate(queries)]
         reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
         personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
         answers: dict[int, Recommendation] = {}
         if model is not None and len(personal):
             batch = _Batch(
                 queries=[queries[place] for place in personal],
-                customers=customers.take(personal),
-                affinities=affinities,
+                everybody=customers,
+                ready=ready,
+                asked_at=as_of,
+                places=personal,
                 filters=[filters[place] for place in personal],
                 model=model,
-                as_of=as_of[personal],
             )
             with suppress(ScorerError):
-                answers = dict(zip(personal.tolist(), self._personal(batch, personal, watch), strict=True))
+                answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
         with watch.stage("candidates"):
             return [
                 answers.get(place) or self._fallback(query, filters[place], reasons[place])
@@ -174,18 +187,24 @@ class Recommender:
         )
 
     def _fallback(self, query: Query, filter_: Filter, reason: FallbackReason | None) -> Recommendation:
-        trending = self._trending(query)
-        rows = filter_.first(trending.order, self._items.catalogue, query.n)
+        catalogue, n = self._items.catalogue, query.n
+        rows, sources = alternating(
+            filter_.first(self._hot(query).order, catalogue, n),
+            filter_.first(self._trending(query).order, catalogue, n),
+            n,
+        )
         if reason is None:
             late = self._clock() > query.deadline
             reason = FallbackReason.DEADLINE if late else FallbackReason.MODEL_UNAVAILABLE
-        sources = np.full(len(rows), Source.TRENDING, np.uint8)
-        return Recommendation(rows, trending.weights[rows], sources, reason=reason)
+        return Recommendation(rows, 1.0 / (1.0 + np.arange(len(rows))), sources, reason=reason)
 
     def _trending(self, query: Query) -> Trending:
         return self._items.trending(day_of(query.as_of), exact=not query.live)
 
-    def _personal(self, batch: _Batch, places: Int64, watch: Stopwatch) -> list[Recommendation]:
+    def _hot(self, query: Query) -> Hot:
+        return self._items.hot(slot_of(query.as_of), exact=not query.live)
+
+    def _personal(self, batch: _Batch, watch: Stopwatch) -> list[Recommendation]:
         """Retrieve, merge and rank; raises ScorerError."""
         with watch.stage("features"):
             batch.query = self._encode_customers(batch)
@@ -193,8 +212,7 @@ class Recommender:
             batch.retrieved = self._retrieve(batch, batch.query)
         with watch.stage("candidates"):
             batch.candidates = [
-                self._candidates(batch, place, _of(batch.affinities, original), original)
-                for place, original in enumerate(places.tolist())
+                self._candidates(batch, place, original) for place, original in enumerate(batch.places.tolist())
             ]
             offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
             pairs = self._pairs(batch, offsets)
@@ -204,9 +222,10 @@ class Recommender:
             return [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
 
     def _encode_customers(self, batch: _Batch) -> Scored:
-        c = batch.customers
-        columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, batch.as_of)
-        return Scored(*batch.model.encoder.encode(columns, "customer"))
+        c = batch.everybody
+        columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, batch.ready.sessions, batch.asked_at)
+        own = {name: values[batch.places] for name, values in columns.items()}
+        return Scored(*batch.model.encoder.encode(own, "customer"))
 
     def _retrieve(self, batch: _Batch, query: Scored) -> list[Rows]:
         narrow = any(query.exclude_purchased or query.categories for query in batch.queries)
@@ -214,22 +233,36 @@ class Recommender:
         rows, _ = self._scorer.retrieve(batch.model.version, query.categorical, query.continuous, k)
         return [batch.model.item_rows[found[found >= 0]] for found in rows]
 
-    def _candidates(self, batch: _Batch, place: int, history: Rows, original: int) -> Candidates:
+    def _candidates(self, batch: _Batch, place: int, original: int) -> Candidates:
         query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
-        a, limits = batch.affinities, self._limits
-        ranked = history[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
+        a, limits, trending = batch.ready.affinities, self._limits, self._trending(query)
+        ranked = _of(a, original)[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
+        session = session_items(batch.ready.sessions, original, trending, self._categories(), limits.session)
         proposals = {
             Source.HISTORY: filter_.first(ranked, catalogue, limits.history),
             Source.TWO_TOWER: filter_.first(batch.retrieved[place], catalogue, limits.two_tower),
-            Source.TRENDING: filter_.first(self._trending(query).order, catalogue, limits.trending),
+            Source.TRENDING: filter_.first(trending.order, catalogue, limits.trending),
+            Source.SESSION: filter_.first(session, catalogue, limits.session),
+            Source.HOT: filter_.first(self._hot(query).order, catalogue, limits.hot),
         }
         return merge(proposals, limits)
 
     def _pairs(self, batch: _Batch, offsets: Int64) -> dict[str, NDArray[Any]]:
+        """The pair columns of all candidates; the impersonal queries of the batch have none."""
         rows = np.concatenate([c.rows for c in batch.candidates])
-        return pair_columns(
-            self._items.shop, batch.customers.histories, rows, offsets, self._items.catalogue, batch.as_of
+        trending = np.concatenate(
+            [self._hot(query).of(c.rows) for query, c in zip(batch.queries, batch.candidates, strict=True)]
         )
+        counts = np.zeros(len(batch.asked_at), np.int64)
+        counts[batch.places] = np.diff(offsets)
+        return pair_columns(
+            self._items.shop, batch.everybody.histories, rows, lengths_to_offsets(counts), self._items.catalogue,
+            trending, batch.asked_at, batch.ready,
+        )  # fmt: skip
+
+    def _categories(self) -> NDArray[np.int32] | None:
+        category = self._items.shop.category
+        return self._items.catalogue.attribute(category) if category else None
 
     def _inputs(self, batch: _Batch, query: Scored, pairs: dict[str, NDArray[Any]], offsets: Int64) -> Scored:
         """The ranker's inputs of all candidates: customer, item and pair columns side by side."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from feature_repo.shop import Shop
+from feature_repo.trends import slot_of
 from serving.candidates import Source as Mask
 from serving.customers import CustomerReader, Customers, nobody
 from serving.inbox import Asked, Refused
@@ -35,11 +36,7 @@ from streams.contracts.requests import (
 
 log = logger(__name__)
 
-_SOURCES = {
-    mask: [source for flag, source in zip(Mask, (Source.TWO_TOWER, Source.HISTORY, Source.TRENDING), strict=True)
-           if mask & flag]
-    for mask in range(8)
-}  # fmt: skip
+_SOURCES = {mask: [Source[flag.name] for flag in Mask if flag.name and mask & flag] for mask in range(2 * max(Mask))}
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,9 @@ class Service:
 
     def warm_up(self) -> None:
         """Do once what the first request would wait for: connections, caches, the trending list."""
-        self._items.trending(day_of(self.default_as_of()))
+        as_of = self.default_as_of()
+        self._items.trending(day_of(as_of))
+        self._items.hot(slot_of(as_of), exact=False)
         self._customers(["warm-up"])
 
     def answer(self, batch: Sequence[Asked]) -> list[Answer]:

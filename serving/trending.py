@@ -13,10 +13,30 @@ from serving.candidates import Rows
 
 
 class Trending(NamedTuple):
-    """Catalogue rows, int64[n], most wanted first, and by row the time-weighted purchases, float64[n]."""
+    """Catalogue rows, int64[n], most wanted first, and by row the time-weighted purchases, float64[n].
+
+    by_category: the same order within each category, one behind the other; starts: int64[categories + 1], where each
+    begins. Both are empty where nobody asked for categories.
+    """
 
     order: Rows
     weights: NDArray[np.float64]
+    by_category: Rows = np.zeros(0, np.int64)
+    starts: Rows = np.zeros(1, np.int64)
+
+    def best_of(self, category: int, n: int) -> Rows:
+        """The first `n` rows of a category, given by its code; fewer where there are fewer."""
+        if category + 1 >= len(self.starts):
+            return self.by_category[:0]
+        start, end = int(self.starts[category]), int(self.starts[category + 1])
+        return self.by_category[start : min(start + n, end)]
+
+    def in_categories(self, codes: NDArray[np.int32]) -> Trending:
+        """The same with its order by category; codes: int32[n], each item's category."""
+        width = int(codes.max(initial=0)) + 1
+        own = codes[self.order].astype(np.int16 if width < 2**15 else np.int32)  # numpy sorts 16 bits by counting
+        starts = np.concatenate(([0], np.cumsum(np.bincount(own, minlength=width))))
+        return self._replace(by_category=self.order[np.argsort(own, kind="stable")], starts=starts)
 
 
 def trending(states: ItemStates, keys: NDArray[np.uint64], as_of: int) -> Trending:

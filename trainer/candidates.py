@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from feature_repo.ragged import lengths_to_offsets
 from serving.candidates import LIMITS, Limits, Source, merge
+from serving.hot_items import ordered
+from serving.session_items import session_items
 from serving.trending import trending
 from trainer.windows import Int64, Pairs, Window
 
@@ -28,11 +30,19 @@ def candidates(
 
     keys: uint64[catalogue], the items' keys; customers: int64[n], ascending rows of the log's customers.
     """
-    popular = trending(window.snapshot.items, keys, window.span.split_at).order[: limits.trending]
+    popular = trending(window.snapshot.items, keys, window.span.split_at)
+    if window.categories is not None:
+        popular = popular.in_categories(window.categories)
+    hot = ordered(window.trend, keys).order[: limits.hot]
     near = None if retriever is None else retriever.nearest(window, customers, limits.two_tower)
     rows = []
     for place, customer in enumerate(customers.tolist()):
-        proposals = {Source.HISTORY: _history(window, customer, limits.history), Source.TRENDING: popular}
+        proposals = {
+            Source.HISTORY: _history(window, customer, limits.history),
+            Source.TRENDING: popular.order[: limits.trending],
+            Source.SESSION: session_items(window.sessions, customer, popular, window.categories, limits.session),
+            Source.HOT: hot,
+        }
         if near is not None:
             proposals[Source.TWO_TOWER] = near[place][near[place] >= 0]
         rows.append(merge(proposals, limits).rows)

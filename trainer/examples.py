@@ -51,7 +51,8 @@ def pair_inputs(inputs: Inputs, workflow: Workflow, window: Window, pairs: Pairs
     who = np.unique(pairs.customer)
     offsets = lengths_to_offsets(np.unique(pairs.customer, return_counts=True)[1])
     own = _histories(window, who)
-    columns = pair_columns(inputs.shop, own, pairs.item, offsets, inputs.catalogue, window.span.split_at)
+    trending = window.trend[pairs.item]
+    columns = pair_columns(inputs.shop, own, pairs.item, offsets, inputs.catalogue, trending, window.span.split_at)
     return workflow.transform(columns, "pair")
 
 

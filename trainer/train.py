@@ -252,10 +252,13 @@ def _moments(inputs: Inputs, shop_columns: Sequence[Column], look: Window, recip
     customers = chosen_customers(inputs, look, recipe, rng)
     pairs, _ = example_pairs(inputs, look, customers, None, recipe, recipe.seed)
     offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
+    trending = look.trend[pairs.item]
     values = {
         "customer": {name: column[pairs.customer] for name, column in look.customers.items()},
         "item": {name: column[pairs.item] for name, column in look.items.items()},
-        "pair": pair_columns(inputs.shop, look.histories, pairs.item, offsets, inputs.catalogue, look.span.split_at),
+        "pair": pair_columns(
+            inputs.shop, look.histories, pairs.item, offsets, inputs.catalogue, trending, look.span.split_at
+        ),
     }
     fitted = [fit_moments(_of(shop_columns, group), own) for group, own in values.items()]
     return Moments(

@@ -18,6 +18,8 @@ from feature_repo.customer_state import EventType
 from feature_repo.materialise import Columns, customer_columns, customer_features, histories_of, item_columns
 from feature_repo.point_in_time import Log, Snapshot, snapshots
 from feature_repo.purchases import DAY
+from feature_repo.sessions import Sessions, sessions
+from feature_repo.trends import trend_scores
 from trainer.inputs import Inputs
 
 Int64 = NDArray[np.int64]
@@ -79,6 +81,10 @@ class Window:
         Columns of all the log's customers, whether they had come yet or not.
     items
         Columns of all catalogue rows.
+    trend
+        float64[catalogue], the items' trend scores.
+    categories
+        int32[catalogue], the items' categories as codes; None in a shop without.
     positives
         What was bought in the span, by customers who had bought before the split.
     """
@@ -89,6 +95,9 @@ class Window:
     items: Columns
     histories: Histories
     affinities: ItemAffinities
+    sessions: Sessions
+    trend: NDArray[np.float64]
+    categories: NDArray[np.int32] | None
     positives: Pairs
 
     @property
@@ -113,12 +122,17 @@ def _window(inputs: Inputs, span: Span, look: Snapshot) -> Window:
     histories = histories_of(look.customers)
     positives = bought(inputs.log, catalogue, span)
     known = (np.diff(histories.offsets) > 0)[positives.customer]
+    instants = np.full(len(ids), look.at, dtype=np.int64)
+    own = sessions(histories, catalogue, instants)
     return Window(
         span=span,
         snapshot=look,
-        customers=customer_columns(shop, ids, features, inputs.profile_columns(), look.at),
+        customers=customer_columns(shop, ids, features, inputs.profile_columns(), own, look.at),
         items=item_columns(shop, look.items, catalogue, look.at),
         histories=histories,
-        affinities=item_affinities(histories, catalogue, np.full(len(ids), look.at, dtype=np.int64)),
+        affinities=item_affinities(histories, catalogue, instants),
+        sessions=own,
+        trend=trend_scores(look.items, look.at),
+        categories=catalogue.attribute(shop.category) if shop.category else None,
         positives=Pairs(positives.customer[known], positives.item[known]),
     )

@@ -6,6 +6,7 @@ means the same to the model as when it learned. One workflow for each column gro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,10 @@ from feature_repo.encoder import CategoricalInput, ContinuousInput, EncoderSpec
 from trainer.vocabulary import Vocabularies
 
 FILL = 0.0
+CLIP = 8.0
+"""Deviations from the mean beyond which a number counts no more."""
+
+_CONSTANT = 1e-9
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -42,7 +47,7 @@ def stacked(parts: Sequence[Encoded]) -> Encoded:
 
 
 class Moments(NamedTuple):
-    """Mean and deviation of each continuous column, after its logarithm."""
+    """Mean and deviation of each continuous column, after its logarithm; deviation 0: it never varied."""
 
     mean: dict[str, float]
     deviation: dict[str, float]
@@ -53,7 +58,9 @@ class FrozenNormalize(nvt.ops.Normalize):  # type: ignore[misc]
 
     def __init__(self, moments: Moments) -> None:
         super().__init__(out_dtype=np.float32)
-        self.means, self.stds = dict(moments.mean), dict(moments.deviation)
+        self.means = dict(moments.mean)
+        # Normalize passes on what a column without deviation holds; divided by infinity it is 0, as it was in training.
+        self.stds = {name: deviation or math.inf for name, deviation in moments.deviation.items()}
 
     def fit(self, col_selector: Any, ddf: Any) -> Delayed:
         """Nothing to fit."""
@@ -75,7 +82,7 @@ def fit_moments(columns: Sequence[Column], values: Columns) -> Moments:
     frame = pd.DataFrame({name: np.asarray(values[name], np.float64) for name in names})
     workflow = nvt.Workflow(_numbers(columns, normalize))
     workflow.fit(nvt.Dataset(frame))
-    deviation = {name: value if value > 1e-9 else 1.0 for name, value in normalize.stds.items()}
+    deviation = {name: value if value > _CONSTANT else 0.0 for name, value in normalize.stds.items()}
     return Moments(dict(normalize.means), deviation)
 
 
@@ -102,7 +109,7 @@ class GroupWorkflow:
             vocabularies = {name: str(paths[name]) for name in self._categorical}
             graph = self._categorical >> nvt.ops.Categorify(vocabs=vocabularies, dtype=np.int32)
         if self._continuous:
-            numbers = _numbers(columns, FrozenNormalize(moments))
+            numbers = _numbers(columns, FrozenNormalize(moments)) >> nvt.ops.Clip(-CLIP, CLIP)
             graph = numbers if graph is None else graph + numbers
         self._workflow = nvt.Workflow(graph)
         self._workflow.fit(nvt.Dataset(self._stranger))
@@ -148,6 +155,7 @@ def encoder_spec(columns: Sequence[Column], vocabularies: Vocabularies, moments:
             if c.kind == "continuous"
         ),
         vocabularies={name: vocabularies.values[name] for name in dict.fromkeys(c.vocabulary for c in categorical)},
+        clip=CLIP,
     )
 
 

@@ -52,11 +52,15 @@ class Status(enum.StrEnum):
 
 
 class Source(enum.StrEnum):
-    """Who proposed an item as a candidate."""
+    """Who proposed an item as a candidate: nearest in the model, bought before, bought much by everybody in the last
+    weeks, looked at in this session, or looked at much by everybody in the last hours.
+    """
 
     TWO_TOWER = "two_tower"
     HISTORY = "history"
     TRENDING = "trending"
+    SESSION = "session"
+    HOT = "hot"
 
 
 class FallbackReason(enum.StrEnum):

@@ -82,6 +82,20 @@ def test_wrong_columns_are_named(columns, error, says):
         Encoder(SPEC).encode(columns, "pair")
 
 
+def test_a_column_that_never_varied_stays_zero():
+    spec = msgspec.structs.replace(SPEC, continuous=(ContinuousInput("lines", "pair", mean=3.0, deviation=0.0),))
+    _, numbers = Encoder(spec).encode({"lines": np.array([3.0, 1e9, np.nan])}, "pair")
+    assert numbers.tolist() == [[0.0]] * 3
+
+
+def test_numbers_are_held_within_the_clip():
+    rare = ContinuousInput("lines", "pair", mean=0.0, deviation=0.001)
+    _, numbers = Encoder(msgspec.structs.replace(SPEC, continuous=(rare,), clip=8.0)).encode(
+        {"lines": np.array([0.001, 5.0, -5.0])}, "pair"
+    )
+    np.testing.assert_allclose(numbers, [[1.0], [8.0], [-8.0]])
+
+
 def test_it_survives_json(tmp_path):
     path = tmp_path / "encoder.json"
     path.write_bytes(SPEC.to_json())
@@ -94,7 +108,8 @@ def test_it_survives_json(tmp_path):
     [
         ({"categorical": (CategoricalInput("brand", "item", "colour"),)}, "colour"),
         ({"continuous": (ContinuousInput("lines", "basket"),)}, "basket"),
-        ({"continuous": (ContinuousInput("lines", "pair", deviation=0.0),)}, "deviation"),
+        ({"continuous": (ContinuousInput("lines", "pair", deviation=-1.0),)}, "deviation"),
+        ({"clip": 0.0}, "clip"),
     ],
 )
 def test_a_wrong_spec_is_refused(change, says):

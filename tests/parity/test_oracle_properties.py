@@ -15,7 +15,7 @@ from feature_repo.materialise import histories_of, pair_columns
 from feature_repo.shop import Shop
 from tests.parity.oracle.check import check_features, check_pairs
 from tests.parity.oracle.oracle import Bounds, Oracle
-from tests.parity.worlds import World, customer_rows, folded, item_rows
+from tests.parity.worlds import World, customer_rows, folded, item_rows, trend_of
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -109,7 +109,15 @@ def test_pair_columns_equal_the_oracle(world, as_of, data, limit):
     if m == 0:
         return
     candidates, offsets = np.tile(np.arange(m), n), np.arange(n + 1) * m
-    columns = pair_columns(SHOP, histories_of(result.customers), candidates, offsets, result.catalogue, as_of)
+    columns = pair_columns(
+        SHOP,
+        histories_of(result.customers),
+        candidates,
+        offsets,
+        result.catalogue,
+        trend_of(result, as_of)[candidates],
+        as_of,
+    )
     oracle = Oracle(SHOP, world.interactions, world.items, as_of, Bounds(history=limit, recent=3))
     customers = np.repeat(np.array(result.customer_ids, dtype=object), m).tolist()
     report = check_pairs(oracle, customers, result.catalogue.item_ids * n, columns)

@@ -12,10 +12,11 @@ from feature_repo.customer_state import CustomerStates, Limits
 from feature_repo.fold import Events, fold
 from feature_repo.items_state import ItemStates, apply_deltas, empty_items
 from feature_repo.keys import event_keys, item_keys
-from feature_repo.materialise import customer_features
+from feature_repo.materialise import customer_features, histories_of
 from feature_repo.point_in_time import TYPE_CODES
 from feature_repo.popularity import popularity, price
 from feature_repo.rfm import rfm, rfm_state
+from feature_repo.sessions import session_columns, sessions
 from feature_repo.shop import Shop
 from feature_repo.trends import trend_scores
 
@@ -77,6 +78,14 @@ def events_of(columns: Mapping[str, Sequence[Any]], customer: np.ndarray) -> Eve
     )  # fmt: skip
 
 
+def trend_of(result: Folded, as_of: int) -> np.ndarray:
+    """float64[catalogue]: trend scores at an instant from the folded states."""
+    states = empty_items(len(result.catalogue))
+    rows = result.catalogue.rows(item_keys(result.item_ids)) if result.item_ids else np.zeros(0, dtype=np.int64)
+    states[rows[rows >= 0]] = result.items[rows >= 0]
+    return trend_scores(states, as_of)
+
+
 def customer_rows(shop: Shop, result: Folded, as_of: int, ids: Sequence[str]) -> dict[str, Any]:
     """The columns of customers that the stream stores, and RFM at an instant, from the folded states."""
     place = {name: row for row, name in enumerate(result.customer_ids)}
@@ -84,7 +93,8 @@ def customer_rows(shop: Shop, result: Folded, as_of: int, ids: Sequence[str]) ->
     out: dict[str, Any] = customer_features(shop, states, result.catalogue)
     rows = states.rows()
     out |= {"history": [row.history for row in rows], "recent": [row.recent for row in rows]}
-    at = rfm(rfm_state(states), as_of, shop.currency_exponent)
+    own = sessions(histories_of(states), result.catalogue, np.full(len(ids), as_of))
+    at = rfm(rfm_state(states), as_of, shop.currency_exponent) | session_columns(own, as_of)
     return out | {f"at_as_of.{name}": values for name, values in at.items()}
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from serving.candidates import Limits, Source, merge
 
 LISTS = st.dictionaries(
-    st.sampled_from(list(Source)), st.lists(st.integers(0, 40), unique=True, max_size=30), max_size=3
+    st.sampled_from(list(Source)), st.lists(st.integers(0, 40), unique=True, max_size=30), max_size=len(Source)
 )
-LIMITS = st.builds(Limits, st.integers(1, 20), st.integers(1, 20), st.integers(1, 20), total=st.integers(1, 60))
+LIMITS = st.builds(Limits, *([st.integers(1, 20)] * len(Source)), total=st.integers(1, 60))
 
 
 @given(LISTS, LIMITS)
@@ -29,7 +29,7 @@ def test_candidates_are_distinct_proposals_within_the_limits(lists: dict[Source,
 @given(LISTS, LIMITS)
 def test_the_best_of_each_source_stay(lists: dict[Source, list[int]], limits: Limits) -> None:
     """With room for one of each, the first of every list is a candidate."""
-    limits = limits._replace(total=max(3, limits.total))
+    limits = limits._replace(total=max(len(Source), limits.total))
     merged = merge({source: np.array(rows, np.int64) for source, rows in lists.items()}, limits)
     assert {rows[0] for rows in lists.values() if rows} <= set(merged.rows.tolist())
 

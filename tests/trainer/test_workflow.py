@@ -9,7 +9,7 @@ import pytest
 from feature_repo.columns import Column
 from feature_repo.encoder import FIRST_CODE, NULL, OUT_OF_VOCABULARY, Encoder
 from trainer.vocabulary import Vocabularies, added, count
-from trainer.workflow import Moments, Workflow, fit_moments
+from trainer.workflow import CLIP, GroupWorkflow, Moments, Workflow, encoder_spec, fit_moments
 
 pytestmark = pytest.mark.trainer
 
@@ -95,9 +95,28 @@ def test_moments_are_those_of_the_logarithm_and_stay(rng, tmp_path: Path):
     assert workflow.transform(shifted, "customer").numbers.mean() > workflow.transform(rows, "customer").numbers.mean()
 
 
-def test_a_constant_column_is_only_centred():
-    column = [Column("x", "pair", "continuous")]
-    assert fit_moments(column, {"x": np.full(10, 4.0)}) == Moments({"x": 4.0}, {"x": 1.0})
+def both(columns, fitted, rows):
+    """Numbers of the pair group by NVTabular and by the encoder."""
+    encoder = Encoder(encoder_spec(columns, Vocabularies({}), fitted))
+    return GroupWorkflow(columns, {}, fitted).transform(rows).numbers, encoder.encode(rows, "pair")[1]
+
+
+def test_a_column_that_never_varied_says_nothing_ever():
+    constant = [Column("x", "pair", "continuous"), Column("y", "pair", "continuous", log=True)]
+    fitted = fit_moments(constant, {"x": np.full(10, 4.0), "y": np.zeros(10)})
+    assert fitted == Moments({"x": 4.0, "y": 0.0}, {"x": 0.0, "y": 0.0})
+    rows = {"x": np.array([4.0, 1e6, np.nan]), "y": np.array([0.0, 300.0, np.nan])}
+    for numbers in both(constant, fitted, rows):
+        assert numbers.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_what_was_rare_in_training_does_not_drown_the_rest():
+    rare = [Column("x", "pair", "continuous", log=True)]
+    fitted = fit_moments(rare, {"x": np.append(np.zeros(9999), 1.0)})
+    by_nvtabular, by_encoder = both(rare, fitted, {"x": np.array([0.0, 1000.0])})
+    assert abs(by_nvtabular[0, 0]) < 0.1
+    assert by_nvtabular[1, 0] == CLIP
+    np.testing.assert_allclose(by_encoder, by_nvtabular, atol=1e-5)
 
 
 def test_codes_never_move_when_a_vocabulary_grows(rng, tmp_path: Path):

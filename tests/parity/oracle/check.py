@@ -42,14 +42,14 @@ def check_features(
     items
         The catalogue in the order of its rows.
     read_customer_rows
-        Returns the features of the view ``customer_purchases`` and RFM's columns at ``as_of``; these under names
+        Returns the features of the view ``customer_purchases``, RFM and session columns at ``as_of``; these under names
         with ``at_as_of.`` before them, for some are in both.
     read_item_rows
-        Returns the features of the view ``item_purchases`` and the popularity columns at ``as_of``, named likewise.
+        Returns the features of the view ``item_purchases``, popularity and trend at ``as_of``, named likewise.
     as_of
         Microseconds since the epoch.
     read_pairs
-        Returns the pair, category and share columns at ``as_of``; given it, every pair is checked too of which the
+        Returns all pair columns at ``as_of``; given it, every pair is checked too of which the
         customer holds a purchase.
 
     Returns
@@ -60,7 +60,12 @@ def check_features(
     oracle = Oracle(shop, interactions, items, as_of, bounds)
     customers, items_ = oracle.customers(), oracle.items()
     wanted = [
-        ("customer", "customer_id", customers | _at(oracle.rfm(), "customer_id"), read_customer_rows),
+        (
+            "customer",
+            "customer_id",
+            customers | _at(oracle.rfm() | oracle.sessions(), "customer_id"),
+            read_customer_rows,
+        ),
         ("item", "item_id", items_ | _at(oracle.popularity(), "item_id"), read_item_rows),
     ]
     report = Report()

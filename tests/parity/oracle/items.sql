@@ -49,3 +49,9 @@ SELECT a.item_id, a.slot, a.weight
 FROM attention AS a
 JOIN item_sums AS s USING (item_id)
 WHERE a.slot > s.hot_slot - 32;
+
+CREATE OR REPLACE TABLE trends AS
+SELECT item_id, sum(weight * exp(-(now - slot) * 5 / 45)) AS trending
+FROM item_slots, (SELECT as_of // 300000000 AS now FROM settings)
+WHERE slot BETWEEN now - 31 AND now
+GROUP BY item_id;

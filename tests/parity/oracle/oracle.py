@@ -124,6 +124,11 @@ class Oracle:
         self._sql.execute(f"CREATE OR REPLACE TEMP TABLE customers AS {_text('customers')}")
         return self._columns("rfm")
 
+    def sessions(self) -> Columns:
+        """``customer_id`` (sorted) and the columns of the session at the instant."""
+        self._engage()
+        return self._columns("session_customers")
+
     def items(self) -> Columns:
         """``item_id`` (sorted) and what is stored of an item; ``daily`` are the bytes of 64 int32, ``hot`` of 32."""
         out = self._fetch("SELECT * FROM item_sums ORDER BY item_id")
@@ -152,7 +157,7 @@ class Oracle:
         return self._fetch("SELECT customer_id, item_id FROM pairs ORDER BY customer_id, item_id")
 
     def pairs(self, customer_ids: Sequence[str], item_ids: Sequence[str]) -> Columns:
-        """The pair, category and share columns of the given pairs, in their order."""
+        """The pair, session, category and share columns of the given pairs, and their items' trends, in their order."""
         self._relate()
         candidates = pa.table(
             {
@@ -165,7 +170,7 @@ class Oracle:
         self._sql.execute("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * FROM given_pairs")
         out = self._columns("candidates")
         if not self.shop.category:
-            out = {name: column for name, column in out.items() if not name.startswith("category_")}
+            out = {name: column for name, column in out.items() if "category_" not in name}
         for attribute in self.shop.preference_attributes:
             out[f"share_of_{attribute}"] = self._columns("shares", wanted=attribute)["share"]
         return out
@@ -203,6 +208,7 @@ class Oracle:
     def _engage(self) -> None:
         if not self._engaged:
             self._run("engagement")
+            self._run("sessions")
             self._engaged = True
 
     def _relate(self) -> None:

@@ -13,12 +13,6 @@ windows AS (
     FROM aged
     WHERE age BETWEEN 0 AND 63
     GROUP BY item_id
-),
-trends AS (
-    SELECT item_id, sum(weight * exp(-(now - slot) * 5 / 45)) AS trending
-    FROM item_slots, (SELECT as_of // 300000000 AS now FROM settings)
-    WHERE slot BETWEEN now - 31 AND now
-    GROUP BY item_id
 )
 SELECT
     s.item_id,

@@ -18,6 +18,7 @@ from feature_repo.purchases import PURCHASE
 from feature_repo.ragged import lengths_to_offsets
 from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.rows import Selection
+from feature_repo.sessions import session_columns, sessions
 from feature_repo.shop import Shop
 from feature_repo.trends import trend_scores
 from feature_repo.views import CUSTOMER_PURCHASES, ITEM_PURCHASES, customer_purchases, item_purchases
@@ -29,7 +30,7 @@ ABSENT = -(2**63)
 
 
 def customer_reader(store: OnlineStore, shop: Shop, as_of: int) -> Read:
-    """Return a reader of customers' stored features and of RFM at an instant."""
+    """Return a reader of customers' stored features, and of RFM and the session at an instant."""
     layout = customer_purchases(shop)
     selection = Selection.of(layout)
 
@@ -42,7 +43,10 @@ def customer_reader(store: OnlineStore, shop: Shop, as_of: int) -> Read:
         for name in ("history", "recent"):
             out[name] = rows.values(CUSTOMER_PURCHASES, name)
         state = {name: out[name] for name in RFM_STATE}
-        return out | {f"at_as_of.{k}": v for k, v in rfm(state, as_of, shop.currency_exponent).items()}
+        histories = Histories(*_unpacked(out["history"], PURCHASE), *_unpacked(out["recent"], RECENT))
+        own = sessions(histories, Catalogue(()), np.full(len(ids), as_of))
+        at = rfm(state, as_of, shop.currency_exponent) | session_columns(own, as_of)
+        return out | {f"at_as_of.{name}": values for name, values in at.items()}
 
     return read
 
@@ -73,11 +77,12 @@ def item_reader(store: OnlineStore, shop: Shop, items: Mapping[str, CatalogueEnt
 
 
 def pair_reader(store: OnlineStore, shop: Shop, items: Sequence[CatalogueItem], as_of: int) -> ReadPairs:
-    """Return a reader of the pair columns that follow from customers' stored histories at an instant."""
+    """Return a reader of the pair columns that follow from stored histories and items' states at an instant."""
     catalogue = Catalogue(shop.item_attributes)
     catalogue.upsert(items)
     layout = customer_purchases(shop)
     selection = Selection.of(layout, features={CUSTOMER_PURCHASES: ("history", "recent")})
+    read_item = item_reader(store, shop, {}, as_of)
 
     def read(customer_ids: list[str], item_ids: list[str]) -> Mapping[str, Any]:
         ids = list(dict.fromkeys(customer_ids))
@@ -88,11 +93,14 @@ def pair_reader(store: OnlineStore, shop: Shop, items: Sequence[CatalogueItem], 
         recent = rows.blobs(CUSTOMER_PURCHASES, "recent")
         histories = Histories(*_unpacked(history, PURCHASE), *_unpacked(recent, RECENT))
         candidates = catalogue.rows(item_keys(item_ids))
-        return pair_columns(shop, histories, candidates, lengths_to_offsets(counts), catalogue, as_of)
+        distinct, at = np.unique(np.array(item_ids, dtype=object), return_inverse=True)
+        trending = read_item(distinct.tolist())["at_as_of.trending"][at]
+        return pair_columns(shop, histories, candidates, lengths_to_offsets(counts), catalogue, trending, as_of)
 
     return read
 
 
-def _unpacked(blobs: list[bytes], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    lengths = np.array([len(blob) // dtype.itemsize for blob in blobs], dtype=np.int64)
-    return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
+def _unpacked(blobs: Sequence[bytes | None], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    known = [blob or b"" for blob in blobs]
+    lengths = np.array([len(blob) // dtype.itemsize for blob in known], dtype=np.int64)
+    return np.frombuffer(b"".join(known), dtype=dtype), lengths_to_offsets(lengths)

@@ -1,0 +1,179 @@
+"""Sessions: what a customer is doing at an instant, from the latest interactions that the history keeps.
+
+A session reaches back from the instant for as long as no two interactions lie more than 30 minutes apart (the usual
+inactivity timeout of web analytics), for a day at most. Where the newest interaction is older than that, there is none.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.affinity import Histories
+from feature_repo.catalogue import Catalogue
+from feature_repo.customer_state import EventType
+from feature_repo.purchases import DAY
+from feature_repo.ragged import Int64, lengths_to_offsets
+
+Float64 = npt.NDArray[np.float64]
+
+GAP = 30 * 60_000_000
+"""Microseconds without an interaction after which a session is over."""
+
+LONGEST = DAY
+"""How far back a session reaches at most, in microseconds."""
+
+NEVER = np.iinfo(np.int64).min
+
+_IS_VIEW = np.isin(np.arange(len(EventType)), [EventType.VIEW, EventType.CLICK])
+_IS_ADD = np.arange(len(EventType)) == EventType.ADD_TO_CART
+_CART = np.zeros(len(EventType))
+_CART[EventType.ADD_TO_CART], _CART[EventType.REMOVE_FROM_CART] = 1.0, -1.0
+_TOUCHES = _IS_VIEW | (_CART != 0)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The sessions of ``n`` customers at an instant each, and the items they looked at in them.
+
+    Attributes
+    ----------
+    events
+        ``int64[n]``: interactions of the session, purchases included; 0 where there is none.
+    started_at
+        ``int64[n]``: the first one's time, microseconds since the epoch; 0 where there is none.
+    offsets
+        ``int64[n + 1]``: where each customer's items begin.
+    owner, row
+        ``int64[p]``: customer and catalogue row of each item viewed, clicked, put in the cart or taken out of it;
+        sorted by both.
+    views
+        ``int64[p]``: views and clicks.
+    in_cart
+        ``bool[p]``: more units were put in the cart than taken out, and none bought since.
+    looked_at
+        ``int64[p]``: last view, click or addition to the cart; `NEVER` if there was none.
+    bought_at
+        ``int64[p]``: last purchase in the session; `NEVER` if there was none.
+    """
+
+    events: Int64
+    started_at: Int64
+    offsets: Int64
+    owner: Int64
+    row: Int64
+    views: Int64
+    in_cart: npt.NDArray[np.bool_]
+    looked_at: Int64
+    bought_at: Int64
+
+
+def sessions(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> Sessions:
+    """Return each customer's session at ``as_of: int64[n]`` microseconds; what lies after it does not count."""
+    n = len(histories)
+    recent, recent_owner = _lately(histories.recent["time"], histories.recent_offsets, as_of)
+    lines, line_owner = _lately(histories.lines["time"], histories.offsets, as_of)
+    if len(recent) + len(lines) == 0:
+        return _none(n)
+    touches, bought = histories.recent[recent], histories.lines[lines]
+    time = np.concatenate((touches["time"], bought["time"]))
+    owner = np.concatenate((recent_owner, line_owner))
+    inside = _unbroken(time, owner, as_of)
+    events = np.bincount(owner[inside], minlength=n)
+    started = np.full(n, np.iinfo(np.int64).max)
+    np.minimum.at(started, owner[inside], time[inside])
+    touched, paid = inside[: len(recent)], inside[len(recent) :] & (bought["quantity"] > 0)
+
+    kind = touches["type"]
+    touched &= _TOUCHES[kind]
+    touches, kind, recent_owner = touches[touched], kind[touched], recent_owner[touched]
+    width = len(catalogue) + 1  # row -1: not in the catalogue
+    cells, at = np.unique(recent_owner * width + catalogue.rows(touches["item"]) + 1, return_inverse=True)
+    bought, line_owner = bought[paid], line_owner[paid]
+    looked_at, added_at, bought_at = (np.full(len(cells), NEVER) for _ in range(3))
+    looks, adds = _IS_VIEW[kind] | _IS_ADD[kind], _IS_ADD[kind]
+    np.maximum.at(looked_at, at[looks], touches["time"][looks])
+    np.maximum.at(added_at, at[adds], touches["time"][adds])
+    if len(bought) and len(cells):
+        cell = line_owner * width + catalogue.rows(bought["item"]) + 1
+        place = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
+        same = cells[place] == cell
+        np.maximum.at(bought_at, place[same], bought["time"][same])
+    units = np.bincount(at, _CART[kind] * touches["weight"], len(cells))
+    views = np.bincount(at, _IS_VIEW[kind], len(cells)).astype(np.int64)
+    known = cells % width > 0
+    found = cells[known] // width
+    return Sessions(
+        events, np.where(events > 0, started, 0), lengths_to_offsets(np.bincount(found, minlength=n)),
+        found, cells[known] % width - 1, views[known],
+        ((units > 0) & (bought_at < added_at))[known], looked_at[known], bought_at[known],
+    )  # fmt: skip
+
+
+def session_columns(found: Sessions, as_of: npt.NDArray[np.int64] | int) -> dict[str, Float64]:
+    """Return the customers' columns: ``session_events`` and ``session_minutes`` since its start, ``float64[n]``."""
+    minutes = (np.asarray(as_of, dtype=np.int64) - found.started_at) / 60e6
+    return {
+        "session_events": found.events.astype(np.float64),
+        "session_minutes": np.where(found.events > 0, minutes, 0.0),
+    }
+
+
+def session_pair_columns(
+    found: Sessions, who: Int64, candidates: Int64, catalogue: Catalogue, category: str
+) -> dict[str, Float64]:
+    """Return the pairs' columns: ``session_views``, ``session_in_cart`` and, with a category, its views.
+
+    Parameters
+    ----------
+    who, candidates
+        ``int64[c]``: customer and catalogue row of each pair.
+    category
+        The item attribute that is the shop's category, ``""`` for none.
+    """
+    names = ["session_views", "session_in_cart", *(["session_category_views"] if category else [])]
+    out = {name: np.zeros(len(candidates)) for name in names}
+    if len(found.row) == 0:
+        return out
+    width = len(catalogue)
+    cells, wanted = found.owner * width + found.row, who * width + candidates
+    at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+    hit = np.flatnonzero(cells[at] == wanted)
+    out["session_views"][hit] = found.views[at[hit]]
+    out["session_in_cart"][hit] = found.in_cart[at[hit]]
+    if category:
+        code = catalogue.attribute(category).astype(np.int64)
+        values = len(catalogue.codes[category].values)
+        own = code[candidates]
+        views = np.bincount(found.owner * values + code[found.row], found.views, len(found.events) * values)
+        out["session_category_views"] = np.where(own > 0, views[who * values + own], 0.0)
+    return out
+
+
+def _lately(time: Int64, offsets: Int64, as_of: Int64) -> tuple[Int64, Int64]:
+    """Return the places of the rows that may belong to a session, and their owners."""
+    lengths = np.diff(offsets)
+    age = np.repeat(as_of, lengths) - time
+    places = np.flatnonzero((age >= 0) & (age < LONGEST))
+    return places, np.searchsorted(offsets, places, side="right") - 1
+
+
+def _unbroken(time: Int64, owner: Int64, as_of: Int64) -> npt.NDArray[np.bool_]:
+    """Return ``bool[m]``: whether no pause lies between each interaction and its customer's instant."""
+    order = np.lexsort((time, owner))
+    time, owner = time[order], owner[order]
+    next_at = as_of[owner]
+    same = owner[1:] == owner[:-1]
+    next_at[:-1][same] = time[1:][same]
+    pauses = np.cumsum((next_at - time > GAP)[::-1])[::-1]
+    last = np.searchsorted(owner, owner, side="right")
+    later = np.append(pauses, 0)[last]  # pauses of the customers behind
+    inside = np.empty(len(order), dtype=bool)
+    inside[order] = pauses == later
+    return inside
+
+
+def _none(n: int) -> Sessions:
+    zeros, nothing = np.zeros(n, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    offsets = np.zeros(n + 1, dtype=np.int64)
+    return Sessions(zeros, zeros, offsets, nothing, nothing, nothing, np.zeros(0, dtype=bool), nothing, nothing)
