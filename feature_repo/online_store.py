@@ -43,6 +43,8 @@ class Outcome(IntEnum):
     SAME = 0
     """Refused: the store holds this version, most likely from an earlier attempt."""
     WRITTEN = 1
+    OTHER = 2
+    """Refused: the store does not hold the version that an update builds on; write the whole row."""
 
 
 Outcomes = npt.NDArray[np.int8]
@@ -51,12 +53,7 @@ Outcomes = npt.NDArray[np.int8]
 # A time that is not later than the stored one becomes the stored one plus a microsecond: Feast drops rows whose
 # time has not grown, and readers that cache by time would not notice the change.
 _WRITE_ROW = """
-local stored = redis.call('HMGET', KEYS[1], {version_field}, {time_field})
-if stored[1] then
-  local current, version = tonumber(stored[1]), tonumber(ARGV[1])
-  if current > version then return -1 end
-  if current == version and {refuse_same} then return 0 end
-end
+{guard}
 local time = ARGV[2]
 if stored[2] then
   local function micros(data)
@@ -92,6 +89,22 @@ redis.call('HSET', KEYS[1], {version_field}, ARGV[1], {time_field}, time{pairs})
 return 1
 """
 
+_READ = """
+local stored = redis.call('HMGET', KEYS[1], {version_field}, {time_field})
+"""
+
+_CHECK_VERSION = """
+if stored[1] then
+  local current, version = tonumber(stored[1]), tonumber(ARGV[1])
+  if current > version then return -1 end
+  if current == version and {refuse_same} then return 0 end
+end
+"""
+
+_CHECK_BASE = """
+if stored[1] ~= ARGV[{base}] then return 2 end
+"""
+
 _DELETE_VIEW = """
 local stored = redis.call('HGET', KEYS[1], {version_field})
 if stored and tonumber(stored) > tonumber(ARGV[1]) then return -1 end
@@ -109,13 +122,43 @@ def lua_literal(data: bytes) -> str:
 @lru_cache
 def _row_script(layout: ViewLayout, extra: tuple[str, ...], version_field: str, replace_same: bool) -> Script:
     """The script with a view's field names in it: half as many arguments to send as with names in between."""
-    fields = [feature_field(layout.name, name) for name in layout.names]
+    check = _CHECK_VERSION.format(refuse_same="false" if replace_same else "true")
+    return row_script(layout, layout.names, extra, version_field, _read(layout, version_field) + check)
+
+
+@lru_cache
+def _update_script(layout: ViewLayout, names: tuple[str, ...], extra: tuple[str, ...], version_field: str) -> Script:
+    """The same for some features of a row; the version that it builds on is the last argument."""
+    check = _CHECK_BASE.format(base=3 + len(names) + len(extra))
+    return row_script(layout, names, extra, version_field, _read(layout, version_field) + check)
+
+
+def _read(layout: ViewLayout, version_field: str) -> str:
+    return _READ.format(
+        version_field=lua_literal(version_field.encode()), time_field=lua_literal(timestamp_field(layout.name))
+    )
+
+
+def row_script(
+    layout: ViewLayout, names: Sequence[str], extra: Sequence[str], version_field: str, guard: str
+) -> Script:
+    """Return a script that writes a row, whose arguments are its version, its time, its values in the given order.
+
+    Parameters
+    ----------
+    names, extra
+        Features and fields of Headwater's own that are written.
+    guard
+        Lua that returns an `Outcome`, or leaves the stored version and time in a table called ``stored``. Arguments
+        of its own come after those of the row.
+    """
+    fields = [feature_field(layout.name, name) for name in names]
     fields.extend(name.encode() for name in extra)
     return Script(
         _WRITE_ROW.format(
+            guard=guard,
             version_field=lua_literal(version_field.encode()),
             time_field=lua_literal(timestamp_field(layout.name)),
-            refuse_same="false" if replace_same else "true",
             pairs="".join(f", {lua_literal(field)}, ARGV[{i}]" for i, field in enumerate(fields, start=3)),
         )
     )
@@ -131,7 +174,8 @@ def _delete_script(layout: ViewLayout, version_field: str) -> Script:
     )
 
 
-def _ascii(numbers: Sequence[int] | npt.NDArray[np.int64]) -> list[bytes]:
+def ascii_numbers(numbers: Sequence[int] | npt.NDArray[np.int64]) -> list[bytes]:
+    """Return integers as Redis writes them."""
     return [b"%d" % number for number in np.asarray(numbers, dtype=np.int64).tolist()]
 
 
@@ -202,7 +246,47 @@ class OnlineStore:
         script = _row_script(layout, tuple(extra), version_field, replace_same)
         values = [encode(kind, columns[name]) for name, kind in layout.features]
         keys, stamps = self.keys(layout.entity, ids), encode_timestamps(times)
-        rows = zip(keys, _ascii(versions), stamps, *values, *extra.values(), strict=True)
+        rows = zip(keys, ascii_numbers(versions), stamps, *values, *extra.values(), strict=True)
+        digest = sha1(script)
+        commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
+        return np.array(send(self.client, commands, script=script), dtype=np.int8)
+
+    def update_rows(
+        self,
+        layout: ViewLayout,
+        ids: Sequence[str],
+        columns: Columns,
+        event_times: npt.NDArray[np.int64],
+        versions: Sequence[int] | npt.NDArray[np.int64],
+        bases: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        version_field: str = POSITION,
+        extra: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> Outcomes:
+        """Write what has changed of rows whose stored version is the one that the change builds on.
+
+        The row is then what `write_rows` would have made of it, at half the cost where half of it has changed.
+
+        Parameters
+        ----------
+        columns
+            Features that may have changed, ``[n]`` values each.
+        bases
+            ``int64[n]``: versions of the whole rows that the caller knows.
+
+        Others as in `write_rows`.
+
+        Returns
+        -------
+        int8[n]
+            `Outcome.WRITTEN`, or `Outcome.OTHER` where the store holds another version.
+        """
+        extra = extra or {}
+        times = np.asarray(event_times, dtype=np.int64)
+        script = _update_script(layout, tuple(columns), tuple(extra), version_field)
+        values = [encode(layout.type_of(name), column) for name, column in columns.items()]
+        keys, stamps = self.keys(layout.entity, ids), encode_timestamps(times)
+        rows = zip(keys, ascii_numbers(versions), stamps, *values, *extra.values(), ascii_numbers(bases), strict=True)
         digest = sha1(script)
         commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
         return np.array(send(self.client, commands, script=script), dtype=np.int8)
@@ -238,7 +322,7 @@ class OnlineStore:
             `Outcome.WRITTEN` or `Outcome.NEWER` for each entity.
         """
         script = _delete_script(layout, version_field)
-        rows = zip(self.keys(layout.entity, ids), _ascii(versions), strict=True)
+        rows = zip(self.keys(layout.entity, ids), ascii_numbers(versions), strict=True)
         digest = sha1(script)
         commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
         return np.array(send(self.client, commands, script=script), dtype=np.int8)

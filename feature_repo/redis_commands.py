@@ -6,10 +6,12 @@ second time. So a broken connection is retried as a whole, and the caller need n
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NewType
 
 import hiredis
 import redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import AskError, MovedError, NoScriptError, ResponseError
 from redis.retry import Retry
@@ -94,6 +96,7 @@ def call(script: Script, key: bytes, *arguments: bytes | str | int) -> Command:
     return (b"EVALSHA", sha1(script), b"1", key, *arguments)
 
 
+@lru_cache
 def sha1(script: Script) -> bytes:
     """Return the digest by which Redis knows a script."""
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode()
@@ -120,12 +123,12 @@ def send(client: Client, commands: Sequence[Command], *, script: Script | None =
         replies = _send_to_cluster(client, commands)
     else:
         replies = _send_to_node(client, commands)
-    if script is not None and any(isinstance(reply, NoScriptError) for reply in replies):
+    errors = [reply for reply in replies if isinstance(reply, ResponseError)]
+    if script is not None and any(isinstance(error, NoScriptError) for error in errors):
         client.script_load(script)
         return send(client, commands)
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            raise reply
+    if errors:
+        raise errors[0]
     return replies
 
 
@@ -151,7 +154,7 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     waiting = 0
     for start in range(0, len(commands), CHUNK):
         chunk = commands[start : start + CHUNK]
-        connection.send_packed_command([b"".join([_pack(command) for command in chunk])])
+        connection.send_packed_command([b"".join(map(_pack, chunk))])
         _receive(connection, waiting, replies)
         waiting = len(chunk)
     _receive(connection, waiting, replies)
@@ -159,11 +162,29 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
 
 
 def _receive(connection: Any, count: int, replies: list[Any]) -> None:
-    for _ in range(count):
+    """Take replies off the wire: a few through redis-py, many from hiredis at once, for redis-py's way of handing out
+    one reply costs more than the server's of making it.
+    """
+    while count:
         try:
+            # Reads from the socket if it must, and knows what to do when the connection breaks.
             replies.append(connection.read_response(disable_decoding=True))
         except ResponseError as error:
             replies.append(error)
+        count -= 1
+        count -= _take_parsed(connection, count, replies)
+
+
+def _take_parsed(connection: Any, count: int, replies: list[Any]) -> int:
+    """Take up to so many replies that have arrived whole; return how many there were."""
+    get = connection._parser._reader.gets
+    taken = 0
+    while taken < count and (reply := get(False)) is not NOT_ENOUGH_DATA:
+        if isinstance(reply, redis.ConnectionError):
+            raise reply
+        replies.append(reply)
+        taken += 1
+    return taken
 
 
 def _send_to_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:

@@ -150,6 +150,44 @@ def _string_column(values: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
     return out
 
 
+def _bytes_column(values: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return _fixed_width(values)
+    heads = _BYTES_HEADS
+    out = []
+    for value in values:
+        if value is None:
+            out.append(b"")
+            continue
+        head = heads.get(len(value))
+        out.append((head or _head(len(value))) + value)
+    return out
+
+
+_BYTES_HEADS: dict[int, bytes] = {n: head for n, head in enumerate(_BYTES_HEAD)}
+_HEADS_KEPT = 65_536
+
+
+def _head(length: int) -> bytes:
+    """Return the tag and the length before so many bytes; values of a column have few lengths."""
+    head = _BYTES_TAG + varint(length)
+    if len(_BYTES_HEADS) < _HEADS_KEPT:
+        _BYTES_HEADS[length] = head
+    return head
+
+
+def _fixed_width(rows: npt.NDArray[Any]) -> list[bytes]:
+    """Return a message for each row of an array of two dimensions: what the row's bytes are."""
+    content = np.ascontiguousarray(rows)
+    width = content.shape[1] * content.itemsize
+    head = _BYTES_TAG + varint(width)
+    wire = np.empty((len(content), len(head) + width), dtype=np.uint8)
+    wire[:, : len(head)] = np.frombuffer(head, dtype=np.uint8)
+    wire[:, len(head) :] = content.view(np.uint8).reshape(len(content), width)
+    out: list[bytes] = wire.view(f"V{wire.shape[1]}").ravel().tolist()
+    return out
+
+
 def _column_of(one: Callable[[Any], bytes]) -> Callable[[Any], list[bytes]]:
     def column(values: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
         return [one(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
@@ -158,7 +196,7 @@ def _column_of(one: Callable[[Any], bytes]) -> Callable[[Any], list[bytes]]:
 
 
 _ENCODERS: dict[ValueType, Callable[[Any], list[bytes]]] = {
-    ValueType.BYTES: _column_of(encode_bytes),
+    ValueType.BYTES: _bytes_column,
     ValueType.STRING: _string_column,
     ValueType.INT64: _int64_column,
     ValueType.DOUBLE: _column_of(encode_double),
@@ -174,7 +212,8 @@ def encode(kind: ValueType, values: Sequence[Value] | npt.NDArray[Any]) -> list[
     kind
         Type of the feature.
     values
-        ``[n]`` values of that type, as a sequence (``None``: absent) or an array.
+        ``[n]`` values of that type, as a sequence (``None``: absent) or an array; for BYTES also ``[n, k]`` numbers,
+        of which a value is a row's bytes.
 
     Raises
     ------

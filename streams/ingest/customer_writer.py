@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo import fences
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.materialise import customer_features
-from feature_repo.online_store import POSITION, OnlineStore, Outcomes
+from feature_repo.online_store import POSITION, OnlineStore, Outcome, Outcomes
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER_PURCHASES, customer_purchases
@@ -63,22 +64,79 @@ class CustomerWriter:
         rows: Sequence[CustomerRow],
         times: npt.NDArray[np.int64],
         *,
+        before: Sequence[CustomerRow | None] | None = None,
         replace_same: bool = False,
     ) -> Outcomes:
-        """Write whole rows where the position has grown.
+        """Write rows where the position has grown.
 
         Parameters
         ----------
         states, rows: the same `n` customers, as columns and packed.
         times: ``int64[n]``, when each customer's last event arrived, microseconds since the epoch.
+        before: ``[n]`` what is thought to be stored. Where that is so and no purchase has come, most of the row stays
+            as it is, for its features are made of purchases.
         replace_same: also replace rows of the same position, as a repeated backfill does.
         """
+        outcomes = np.full(len(customer_ids), Outcome.OTHER, dtype=np.int8)
+        if before is not None:
+            looked = [at for at, (old, new) in enumerate(zip(before, rows, strict=True)) if _only_looked(old, new)]
+            if looked:
+                outcomes[looked] = self._update(customer_ids, rows, times, before, looked)
+        rest = np.flatnonzero(outcomes == Outcome.OTHER)
+        if len(rest):
+            outcomes[rest] = self._write_whole(
+                [customer_ids[at] for at in rest.tolist()],
+                states if len(rest) == len(rows) else states.take(rest),
+                [rows[at] for at in rest.tolist()],
+                times[rest],
+                replace_same,
+            )
+        STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(len(customer_ids))
+        return outcomes
+
+    def take_away(self, customer_ids: Sequence[str], positions: Sequence[int]) -> Outcomes:
+        """Remove erased customers' rows, where their position has grown to that of the erasure."""
+        return fences.take_away(self._store, self._layout, customer_ids, positions, (IDS, EVICTED))
+
+    def keep(self, customer_ids: Sequence[str]) -> None:
+        """Let customers stay who were erased and have come back."""
+        fences.keep(self._store, self._layout.entity, customer_ids)
+
+    def _update(
+        self,
+        customer_ids: Sequence[str],
+        rows: Sequence[CustomerRow],
+        times: npt.NDArray[np.int64],
+        before: Sequence[CustomerRow | None],
+        chosen: list[int],
+    ) -> Outcomes:
+        """Write what a look at an item changes."""
+        some = [rows[at] for at in chosen]
+        return self._store.update_rows(
+            self._layout,
+            [customer_ids[at] for at in chosen],
+            {"recent": [row.recent for row in some]},
+            times[chosen],
+            [row.position for row in some],
+            [old.position for at in chosen if (old := before[at]) is not None],
+            version_field=POSITION,
+            extra={IDS: [row.ids for row in some]},
+        )
+
+    def _write_whole(
+        self,
+        customer_ids: Sequence[str],
+        states: CustomerStates,
+        rows: Sequence[CustomerRow],
+        times: npt.NDArray[np.int64],
+        replace_same: bool,
+    ) -> Outcomes:
         columns: dict[str, Any] = {
             **customer_features(self._shop, states, self._catalogue),
             "history": [row.history for row in rows],
             "recent": [row.recent for row in rows],
         }
-        outcomes = self._store.write_rows(
+        return self._store.write_rows(
             self._layout,
             customer_ids,
             columns,
@@ -88,5 +146,14 @@ class CustomerWriter:
             extra={IDS: [row.ids for row in rows], EVICTED: [row.evicted for row in rows]},
             replace_same=replace_same,
         )
-        STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(len(customer_ids))
-        return outcomes
+
+
+def _only_looked(before: CustomerRow | None, after: CustomerRow) -> bool:
+    """Whether nothing was bought since a row that was written whole: one of an erased customer has no ids."""
+    return (
+        before is not None
+        and before.ids != b""
+        and before.history == after.history
+        and before.evicted == after.evicted
+        and before.position < after.position
+    )

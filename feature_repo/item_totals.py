@@ -1,0 +1,113 @@
+"""An item's part and its total in one script, as long as nobody else has changed another part meanwhile.
+
+A worker that holds most partitions knows most parts of an item without reading them. It sends the new total with
+the new part, and the versions of the other parts that the total was made of; where the store holds other versions,
+it takes the part only, and the caller reads what is there.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.entity_key import timestamp_field
+from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD
+from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates
+from feature_repo.online_store import VERSION, Columns, OnlineStore, Outcomes, ascii_numbers, lua_literal, row_script
+from feature_repo.redis_commands import Command, Script, send, sha1
+from feature_repo.value_proto import encode, encode_timestamps
+from feature_repo.views import ITEM, ViewLayout
+
+NONE = -1
+"""Version of a part that does not exist."""
+
+_GUARD = """
+local found = redis.call('HMGET', KEYS[1], {fields})
+local own, total = found[{own}], found[{total}]
+if own and tonumber(own) > tonumber(ARGV[{part}]) then return -1 end
+if {others} ~= ARGV[{part} + 2] or (total and tonumber(total) > tonumber(ARGV[1])) then
+  redis.call('HSET', KEYS[1], {version_field}, ARGV[{part}], {state_field}, ARGV[{part} + 1])
+  return 2
+end
+local stored = {{total, found[{total} + 1]}}
+"""
+
+
+def total_columns(sums: ItemStates) -> Columns:
+    """Return the columns of the view ``item_purchases`` for ``ITEM_STATE[n]`` totals."""
+    numbers = (*TOTALS, "newest_day", "hot_slot")
+    return {**{name: sums[name] for name in numbers}, "daily": sums["daily"], "hot": sums["hot"]}
+
+
+@lru_cache
+def _script(layout: ViewLayout, sources: tuple[str, ...], source: str) -> Script:
+    version_field, state_field = f"{VERSION_FIELD}{source}", f"{STATE_FIELD}{source}"
+    fields = [*(f"{VERSION_FIELD}{each}".encode() for each in sources), VERSION.encode(), timestamp_field(layout.name)]
+    others = " .. ',' .. ".join(f"(found[{i}] or '')" for i, each in enumerate(sources, start=1) if each != source)
+    guard = _GUARD.format(
+        fields=", ".join(map(lua_literal, fields)),
+        own=sources.index(source) + 1,
+        total=len(sources) + 1,
+        part=3 + len(layout.names),
+        others=others or "''",
+        version_field=lua_literal(version_field.encode()),
+        state_field=lua_literal(state_field.encode()),
+    )
+    return row_script(layout, layout.names, (version_field, state_field), VERSION, guard)
+
+
+def write_parts_and_totals(
+    store: OnlineStore,
+    layout: ViewLayout,
+    sources: tuple[str, ...],
+    source: str,
+    ids: Sequence[str],
+    parts: ItemStates,
+    sums: ItemStates,
+    versions: npt.NDArray[np.int64],
+    time: int,
+) -> Outcomes:
+    """Replace a source's parts, and the totals where they are made of what the store holds.
+
+    Parameters
+    ----------
+    layout
+        Of the view ``item_purchases``.
+    sources, source
+        All sources there can be, and the one whose parts are written.
+    parts, sums
+        ``ITEM_STATE[n]``: the new parts, and the totals with them.
+    versions
+        ``int64[n, len(sources)]``: of the parts in the totals, the new ones' included; `NONE` where there is none.
+    time
+        Of the rows, microseconds since the epoch.
+
+    Returns
+    -------
+    int8[n]
+        `Outcome.WRITTEN`; `Outcome.OTHER` where only the part was taken; `Outcome.NEWER` where neither was.
+    """
+    script = _script(layout, sources, source)
+    own = sources.index(source)
+    columns = total_columns(sums)
+    values = [encode(kind, columns[name]) for name, kind in layout.features]
+    states = np.ascontiguousarray(parts, dtype=ITEM_STATE).view(f"V{ITEM_STATE.itemsize}").tolist()
+    rows = zip(
+        store.keys(ITEM, ids),
+        ascii_numbers(np.where(versions == NONE, 0, versions).sum(axis=1)),
+        encode_timestamps(np.full(len(ids), time, dtype=np.int64)),
+        *values,
+        ascii_numbers(versions[:, own]),
+        states,
+        _listed(np.delete(versions, own, axis=1)),
+        strict=True,
+    )
+    digest = sha1(script)
+    commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
+    return np.array(send(store.client, commands, script=script), dtype=np.int8)
+
+
+def _listed(versions: npt.NDArray[np.int64]) -> list[str]:
+    """Return each row's versions as the script puts them together."""
+    return [",".join(["" if version == NONE else str(version) for version in row]) for row in versions.tolist()]
