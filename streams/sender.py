@@ -27,7 +27,10 @@ class Sender:
         """Queue a record; waits while the queue is full."""
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._delivered, headers=headers or [])
+                if headers:
+                    self._producer.produce(topic, value, key, on_delivery=self._delivered, headers=headers)
+                else:
+                    self._producer.produce(topic, value, key, on_delivery=self._delivered)
                 return
             except BufferError:
                 self._producer.poll(0.05)

@@ -6,7 +6,6 @@ The structs below are the wire format: one JSON object a record, field names as 
 
 import datetime
 import enum
-from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -47,7 +46,7 @@ def instant(at: int) -> datetime.datetime:
     return EPOCH + datetime.timedelta(microseconds=at)
 
 
-class Interaction(msgspec.Struct, kw_only=True, omit_defaults=True, dict=True):
+class Interaction(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One thing that one customer did with one item. Topic `interactions`, keyed by `customer_id`.
 
     Attributes
@@ -73,7 +72,7 @@ class Interaction(msgspec.Struct, kw_only=True, omit_defaults=True, dict=True):
     context: dict[str, str] = {}
     recommendation_id: Id | None = None
 
-    @cached_property
+    @property
     def time(self) -> int:
         """Event time in microseconds since the epoch."""
         return microseconds(self.timestamp)
