@@ -15,7 +15,7 @@ export PYTHON
 UV := $(shell command -v uv || echo .venv-uv/bin/uv)
 UV_READY := $(if $(filter .venv-uv/bin/uv,$(UV)),.venv-uv/bin/uv)
 
-.PHONY: help setup up down demo test lint bench evaluate lock clean distclean prerequisites
+.PHONY: help setup up down demo test chaos lint bench evaluate lock clean distclean prerequisites
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ demo: setup ## From a year of real purchases to a changed recommendation, start 
 test: setup ## All tests, on the real stack
 	.venv/bin/python -m pytest -m "not trainer" --ignore=tests/trainer
 	.venv-trainer/bin/python -m pytest -m trainer tests/trainer
+
+chaos: setup ## Kill everything again and again under load, then check the whole store (CHAOS="--seed 3 --minutes 4")
+	@.venv/bin/python -m tests.chaos $(CHAOS)
 
 lint: .venv/installed ## ruff and strict mypy
 	.venv/bin/ruff check
