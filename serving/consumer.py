@@ -38,9 +38,10 @@ from streams.contracts.observability import (
     logger,
     serve_metrics,
 )
+from streams.contracts.partitioner import partition_of
 from streams.contracts.requests import CORRELATION_ID, Reply
 from streams.contracts.topics import MAX_DEAD_LETTER_BYTES
-from streams.dead_letters import letter
+from streams.dead_letters import key_of, letter
 
 log = logger(__name__)
 
@@ -137,7 +138,14 @@ class RequestsConsumer:
         asked = answer.asked
         key = asked.request.customer_id.encode()
         self._reply(asked.reply_to, key, answer.reply, delivery)
-        self._produce(self._topics.served.name, key, encode(answer.served), delivery)
+        served = self._topics.served
+        self._produce(
+            served.name,
+            answer.served.recommendation_id.encode(),
+            encode(answer.served),
+            delivery,
+            partition=partition_of(key, served.partitions),
+        )
         REQUEST_SECONDS.observe(max(0.0, answer.reply.timings_ms.queue + answer.reply.timings_ms.total) / 1000)
 
     def _refuse(self, wrong: Refused, message: Message, delivery: Delivery) -> None:
@@ -145,7 +153,7 @@ class RequestsConsumer:
         dead = letter(
             at.topic, at.partition, at.offset, at.timestamp, _bytes(message.key()), _bytes(message.value()), wrong.why
         )
-        self._produce(self._topics.dead_letters.name, None, encode(dead), delivery)
+        self._produce(self._topics.dead_letters.name, key_of(dead), encode(dead), delivery)
         DEAD_LETTERS.labels(dead.reason.value).inc()
         reply = refusal(wrong)
         if reply is not None:

@@ -26,6 +26,7 @@ from streams.contracts.observability import READY, TRIGGERS, configure_logging, 
 from streams.contracts.operations import DeadLetter
 from streams.contracts.topics import Topic
 from streams.dead_letters import DeadLetters
+from streams.erasure_topics import ErasureRecords
 from streams.ingest.service import Ingest, make_producer, offline_path
 from streams.ingest.steps import Step, pass_by
 from streams.sender import Sender
@@ -87,7 +88,7 @@ def build(settings: Settings, shop: Shop, step: Step = pass_by) -> faust.App:
     READY.set(0)
     _add_ingest(app, settings, shop, ready.part("ingest"), step)
     _add_agent(app, settings, settings.topics.items, lambda store: Items(store, shop).apply)
-    _add_agent(app, settings, settings.topics.customers, lambda store: Customers(store, shop).apply)
+    _add_agent(app, settings, settings.topics.customers, _customers(settings, shop))
     _add_triggers(app, settings)
     agents_ready = ready.part("agents")
 
@@ -98,6 +99,11 @@ def build(settings: Settings, shop: Shop, step: Step = pass_by) -> faust.App:
 def _add_ingest(app: faust.App, settings: Settings, shop: Shop, on_ready: Callable[[], None], step: Step) -> None:
     given = {"settings": settings, "shop": shop, "on_ready": staticmethod(on_ready), "step": staticmethod(step)}
     app.service(type("Ingest", (Ingest,), given))
+
+
+def _customers(settings: Settings, shop: Shop) -> Callable[[OnlineStore], Upserts]:
+    records = ErasureRecords(Sender(make_producer(settings)), settings.topics)
+    return lambda store: Customers(store, shop, records.announce).apply
 
 
 def _add_agent(app: faust.App, settings: Settings, topic: Topic, make: Callable[[OnlineStore], Upserts]) -> None:

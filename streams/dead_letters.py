@@ -26,10 +26,13 @@ def letter(
     )
 
 
+def key_of(rejected: DeadLetter) -> bytes:
+    """Return the key of a letter: sent again after a crash, it is the same record to compaction."""
+    return f"{rejected.topic}-{rejected.partition}-{rejected.offset}".encode()
+
+
 class DeadLetters:
     """Sends letters and counts them by reason.
-
-    After a crash the last few may be sent again; topic, partition and offset tell them apart.
 
     Parameters
     ----------
@@ -43,5 +46,5 @@ class DeadLetters:
 
     def send(self, rejected: DeadLetter) -> None:
         """Queue a letter."""
-        self._sender.send(self._topic, encode(rejected))
+        self._sender.send(self._topic, encode(rejected), key_of(rejected))
         DEAD_LETTERS.labels(rejected.reason.value).inc()

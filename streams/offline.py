@@ -2,19 +2,24 @@
 
 A range of one partition's offsets is written at once: first its files, each under its final name by rename, then
 a marker that lists them. Only what a marker lists exists for readers, so a crash leaves nothing half-written.
+Compaction (`streams.compaction`) merges ranges: the marker of the wider one appears before those it covers go, and
+their files go later still. What the ledger of erasures says is gone, no reader sees.
 
 ::
 
-    <path>/interactions/date=2017-01-31/<partition>-<from>-<to>.parquet
+    <path>/interactions/date=2017-01-31/<partition>-<from>-<to>[-<rewriting>].parquet
     <path>/commits/<partition>-<from>-<to>.json
+    <path>/retired/<partition>-<from>-<to>-<rewriting>.json
+    <path>/erasures/<partition>-<first>-<last>.json
 
 Needs only pyarrow (15 or newer) and msgspec, because the trainer reads it too.
 """
 
-import os
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +27,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-BACKFILL = -1
+from streams import erasures
+from streams.files import publish
+
+BACKFILL = erasures.BACKFILL
 """Partition of what was written in bulk, before the stream began."""
 
 DAY = 86_400_000_000
@@ -57,6 +65,7 @@ class Commit(msgspec.Struct, frozen=True, rename={"start": "from", "stop": "to"}
     rows: accepted events among them.
     files: their files, relative to the store.
     newest_arrival: microseconds since the epoch; 0 without rows.
+    swept: partition (as a string) -> offset; of customers who were erased there before it no row is in the files.
     """
 
     partition: int
@@ -65,6 +74,16 @@ class Commit(msgspec.Struct, frozen=True, rename={"start": "from", "stop": "to"}
     rows: int
     files: tuple[str, ...] = ()
     newest_arrival: int = 0
+    swept: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """What the marker's file is called, without its suffix."""
+        return f"{self.partition}-{self.start}-{self.stop}"
+
+    def covers(self, other: "Commit") -> bool:
+        """Tell whether another range of the same partition lies in this one."""
+        return self.partition == other.partition and self.start <= other.start and other.stop <= self.stop
 
 
 def write_range(
@@ -83,17 +102,27 @@ def write_range(
     table: with the columns of `SCHEMA`; may have no rows.
     before: called with each file, the marker last, before it is written.
     """
-    name = f"{partition}-{start}-{stop}"
-    files = tuple(_write_days(path, table, name, before))
+    commit = Commit(partition, start, stop, table.num_rows)
+    files = tuple(write_days(path, table, commit.name, before))
     newest = pc.max(table["arrival"]).as_py() if table.num_rows else 0
-    commit = Commit(partition, start, stop, table.num_rows, files, newest)
-    marker = path / "commits" / f"{name}.json"
-    before(marker)
-    _publish(marker, msgspec.json.encode(commit))
+    commit = msgspec.structs.replace(commit, files=files, newest_arrival=newest)
+    before(marker_of(path, commit))
+    write_marker(path, commit)
     return commit
 
 
-def _write_days(path: Path, table: pa.Table, name: str, before: Callable[[Path], None]) -> Iterable[str]:
+def marker_of(path: Path, commit: Commit) -> Path:
+    """Return where a commit's marker is."""
+    return path / "commits" / f"{commit.name}.json"
+
+
+def write_marker(path: Path, commit: Commit) -> None:
+    """Let a range exist, or be what this marker says instead of what another of the same name said."""
+    publish(marker_of(path, commit), msgspec.json.encode(commit))
+
+
+def write_days(path: Path, table: pa.Table, name: str, before: Callable[[Path], None]) -> Iterator[str]:
+    """Write a file for each date of event time, its rows in the order of time; yield their names within the store."""
     days = np.floor_divide(table["time"].to_numpy(), DAY)
     order = np.lexsort((np.arange(len(days)), table["time"].to_numpy(), days))
     table, days = table.take(pa.array(order)), days[order]
@@ -104,19 +133,8 @@ def _write_days(path: Path, table: pa.Table, name: str, before: Callable[[Path],
         sink = pa.BufferOutputStream()
         pq.write_table(table.slice(first, end - first), sink, compression="zstd")
         before(path / relative)
-        _publish(path / relative, sink.getvalue())
+        publish(path / relative, sink.getvalue())
         yield relative
-
-
-def _publish(target: Path, content: bytes | pa.Buffer) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(target)
 
 
 def commits(path: Path) -> list[Commit]:
@@ -127,26 +145,57 @@ def commits(path: Path) -> list[Commit]:
     ValueError
         When a marker can't be read; names the file.
     """
-    found = []
-    for marker in (path / "commits").glob("*.json"):
-        if marker.name.startswith("."):
-            continue
+    while True:
         try:
-            found.append(msgspec.json.decode(marker.read_bytes(), type=Commit))
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"{marker} is no commit marker of the offline store: {error}") from error
-    return sorted(found, key=lambda each: (each.partition, each.start, each.stop))
+            found = [_read_marker(path / "commits" / name) for name in markers(path)]
+        except FileNotFoundError:  # merged into another just now
+            continue
+        return sorted(found, key=lambda each: (each.partition, each.start, each.stop))
+
+
+def _read_marker(marker: Path) -> Commit:
+    try:
+        return msgspec.json.decode(marker.read_bytes(), type=Commit)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{marker} is no commit marker of the offline store: {error}") from error
+
+
+def markers(path: Path) -> set[str]:
+    """Return the names of the markers' files, such that no range is missing for being merged meanwhile.
+
+    A directory that changes while it is listed may show neither a new marker nor those that it replaced. What is
+    there before a listing begins is shown by it, so two equal listings lack nothing.
+    """
+    before: set[str] | None = None
+    while True:
+        found = {marker.name for marker in (path / "commits").glob("*.json") if not marker.name.startswith(".")}
+        if found == before:
+            return found
+        before = found
 
 
 def positions(path: Path) -> dict[int, int]:
     """Return for each partition the offset before which everything is in the store; reads only file names."""
     found: dict[int, int] = {}
-    for marker in (path / "commits").glob("*.json"):
-        head, _, stop = marker.stem.rpartition("-")
+    for name in markers(path):
+        head, _, stop = name.removesuffix(".json").rpartition("-")
         partition, _, _ = head.rpartition("-")
-        if not marker.name.startswith("."):
-            found[int(partition)] = max(found.get(int(partition), 0), int(stop))
+        found[int(partition)] = max(found.get(int(partition), 0), int(stop))
     return found
+
+
+def distinct(found: Iterable[Commit]) -> Iterator[tuple[Commit, int]]:
+    """Yield the commits whose rows are needed to have each event once, with the offset from which to take them.
+
+    Two workers may both have written a range, when one was taken for dead, and a range that was merged may still have
+    its own marker: the rows are the same.
+    """
+    covered: dict[int, int] = {}
+    for commit in sorted(found, key=lambda each: (each.partition, each.start, -each.stop)):
+        known = covered.get(commit.partition, commit.start)
+        covered[commit.partition] = max(known, commit.stop)
+        if commit.stop > known:
+            yield commit, max(known, commit.start)
 
 
 def interactions(
@@ -155,7 +204,7 @@ def interactions(
     until_time: int | None = None,
     columns: Sequence[str] | None = None,
 ) -> pa.Table:
-    """Read what is committed, each event once, in the order of partition, event date and offset range.
+    """Read what is committed and not erased, each event once, in the order of partition, offset range and event date.
 
     Parameters
     ----------
@@ -165,42 +214,45 @@ def interactions(
     columns: names of the wanted columns; default all.
     """
     root = Path(path)
+    bounds = [("arrival", until_arrival, pc.less), ("time", until_time, pc.less)]
+    ledger = erasures.read(root)
     wanted = list(columns) if columns is not None else SCHEMA.names
-    tables = []
-    covered: dict[int, int] = {}
-    for commit in commits(root):
-        known = covered.get(commit.partition, commit.start)
-        covered[commit.partition] = max(known, commit.stop)
-        # Two workers may both have written a range, when one was taken for dead: the rows are the same.
-        if commit.stop > known:
-            newer_than = known if known > commit.start else None
-            tables += [_read(root / file, wanted, until_arrival, until_time, newer_than) for file in commit.files]
+    tables = [
+        read_file(
+            root / file,
+            wanted,
+            [*bounds, ("offset", first if first > commit.start else None, pc.greater_equal)],
+            ledger,
+        )
+        for commit, first in distinct(commits(root))
+        for file in commit.files
+    ]
     empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
     return pa.concat_tables([empty, *tables])
 
 
-def _read(
-    file: Path, wanted: list[str], until_arrival: int | None, until_time: int | None, first: int | None
-) -> pa.Table:
-    bounds = (
-        ("arrival", until_arrival, pc.less),
-        ("time", until_time, pc.less),
-        ("offset", first, pc.greater_equal),
-    )
+Bound = tuple[str, int | None, Callable[..., Any]]
+"""A column, a value, and the comparison that its rows must stand; without a value all do."""
+
+
+def read_file(file: Path, wanted: Sequence[str], bounds: Sequence[Bound], ledger: erasures.Ledger) -> pa.Table:
+    """Read the rows of one file that stand all bounds and are not erased."""
     active = [(name, bound, keeps) for name, bound, keeps in bounds if bound is not None]
-    needed = list(dict.fromkeys([*wanted, *(name for name, _, _ in active)]))
-    table = pq.read_table(file, columns=needed, partitioning=None)
+    needed = [*wanted, *(name for name, _, _ in active), *(erasures.COLUMNS if ledger else ())]
+    table = pq.read_table(file, columns=list(dict.fromkeys(needed)), partitioning=None)
     for name, bound, keeps in active:
         table = table.filter(keeps(table[name], bound))
+    table = erasures.without_erased(table, ledger)
     return table.select(wanted).cast(pa.schema([SCHEMA.field(name) for name in wanted]))
 
 
 def remove_orphans(path: Path, partition: int, older_than_s: float = 3600.0) -> int:
     """Delete files of a partition that no marker lists; return how many there were.
 
-    Young ones are left: a worker that was taken for dead may be about to publish them.
+    Young ones are left: a worker that was taken for dead may be about to publish them. So are those that were
+    retired: readers may still be at them, and compaction removes them in time.
     """
-    listed = {file for commit in commits(path) if commit.partition == partition for file in commit.files}
+    listed = {file for commit in [*commits(path), *retired(path)] for file in commit.files}
     removed = 0
     for pattern in (f"interactions/*/{partition}-*.parquet", f"interactions/*/.{partition}-*.draft"):
         for file in path.glob(pattern):
@@ -209,3 +261,11 @@ def remove_orphans(path: Path, partition: int, older_than_s: float = 3600.0) -> 
                 file.unlink(missing_ok=True)
                 removed += 1
     return removed
+
+
+def retired(path: Path) -> Iterator[Commit]:
+    """Yield the markers that were replaced, until their files are removed."""
+    for marker in (path / "retired").glob("*.json"):
+        if not marker.name.startswith("."):
+            with contextlib.suppress(FileNotFoundError):
+                yield _read_marker(marker)

@@ -4,14 +4,14 @@ Batches of raw records in, rows written, dead letters out. Everything carries it
 that comes again changes nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from feature_repo import fences
 from feature_repo.online_store import CATALOGUE_VERSION, PROFILE_VERSION, OnlineStore
 from feature_repo.record_store import Position, RecordStore
-from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER, CUSTOMER_PROFILE, ITEM_CATALOGUE, customer_profile, item_catalogue
 from streams.catalogue_feed import catalogue_item
@@ -21,11 +21,6 @@ from streams.contracts.observability import STORE_ROWS
 from streams.contracts.operations import DeadLetter, Reason
 from streams.contracts.rejection import Rejected
 from streams.dead_letters import letter
-
-ERASED_KEY = b"hw:erased"
-"""A Redis stream of the ids of customers that were deleted, so that workers forget what they hold of them."""
-
-_ERASED_KEPT = 100_000
 
 
 class Raw(NamedTuple):
@@ -127,9 +122,16 @@ class Items:
 
 
 class Customers:
-    """Upserts and tombstones of the topic `customers`."""
+    """Upserts and tombstones of the topic `customers`.
 
-    def __init__(self, store: OnlineStore, shop: Shop) -> None:
+    Parameters
+    ----------
+    announce: asks for customers to be erased, each with its cause (see `Erasure`), among their interactions; once it
+        returns that is certain.
+    """
+
+    def __init__(self, store: OnlineStore, shop: Shop, announce: Callable[[Mapping[str, str]], None]) -> None:
+        self._announce = announce
         self._store = store
         self._records = RecordStore(store.client, "customer")
         self._layout = customer_profile(shop)
@@ -171,11 +173,12 @@ class Customers:
                 [record.offset for record in records],
                 version_field=PROFILE_VERSION,
             )
+            fences.keep(self._store, CUSTOMER, ids)  # after the row: what of a tombstone is still to come spares it
             STORE_ROWS.labels(CUSTOMER_PROFILE).inc(len(ids))
         self._records.put(ids, [encode(each) for each in customers], [record.position for record in records])
 
     def _delete(self, found: dict[str, Raw]) -> None:
-        """Remove all that the online store has of customers, unless their tombstone was obeyed before."""
+        """Remove profiles and have the rest erased in the order of the stream, unless that was done before."""
         if not found:
             return
         stored = self._records.positions(list(found))
@@ -187,9 +190,8 @@ class Customers:
         if not new:
             return
         ids = list(new)
-        self._store.delete_entities(CUSTOMER, ids)
-        send(
-            self._store.client,
-            [(b"XADD", ERASED_KEY, b"MAXLEN", b"~", _ERASED_KEPT, b"*", b"id", name.encode()) for name in ids],
-        )
+        if self._layout.features:
+            versions = [record.offset for record in new.values()]
+            self._store.delete_rows(self._layout, ids, versions, version_field=PROFILE_VERSION)
+        self._announce({name: f"{r.partition}:{r.offset}:{r.timestamp}" for name, r in new.items()})
         self._records.delete(ids, [record.position for record in new.values()])

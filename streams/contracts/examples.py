@@ -7,6 +7,7 @@ from streams.contracts.events import Customer, Interaction, InteractionType, Ite
 from streams.contracts.operations import (
     BundleAnnouncement,
     DeadLetter,
+    Erasure,
     Reason,
     TrainingTrigger,
     TriggerReason,
@@ -80,6 +81,9 @@ DEAD_LETTER = DeadLetter(
     key=b"1842",
     value=b'{"event_id":"b7e1-0002","customer_id":"1842","price":-3.0}',
 )
+ERASURE = Erasure(
+    customer="493586733a58a0b4799c923fd18ca741", erased_at=_NOON, partition=2, offset=48_115, cause=f"1:77:{_NOON - 12}"
+)
 TRIGGER = TrainingTrigger(
     trigger_id="0198f6a2c500",
     reason=TriggerReason.COUNT,
@@ -106,6 +110,7 @@ EXAMPLES: tuple[Any, ...] = (
     REPLY,
     SERVED,
     DEAD_LETTER,
+    ERASURE,
     TRIGGER,
     BUNDLE,
 )

@@ -1,4 +1,4 @@
-"""Messages between Headwater's own processes: dead letters, training triggers, bundle announcements."""
+"""Messages between Headwater's own processes: dead letters, erasures, training triggers, bundle announcements."""
 
 import enum
 
@@ -42,6 +42,27 @@ class DeadLetter(msgspec.Struct, kw_only=True, omit_defaults=True):
     rejected_at: int
     key: bytes | None = None
     value: bytes | None = None
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A customer was erased. Topic `erasures`, key `customer:partition:offset`; entries are never removed.
+
+    What such a customer did before is gone; what comes later with an older event time is left out.
+
+    Attributes
+    ----------
+    customer: BLAKE2b of the customer's id, 128 bits in hexadecimal digits.
+    erased_at: the broker's time of the erasure's record, milliseconds since the epoch.
+    partition, offset: where that record is among the interactions.
+    cause: the tombstone that asked for it, as `partition:offset:timestamp` in topic `customers`; asked for once more
+        by the same one, the erasure is not repeated.
+    """
+
+    customer: str
+    erased_at: int
+    partition: int
+    offset: int
+    cause: str = ""
 
 
 class TriggerReason(enum.StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 from streams.contracts.events import Customer, Interaction, Item
-from streams.contracts.operations import BundleAnnouncement, DeadLetter, TrainingTrigger
+from streams.contracts.operations import BundleAnnouncement, DeadLetter, Erasure, TrainingTrigger
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord
 
 PARTITIONER = "murmur2_random"
@@ -19,16 +19,39 @@ MAX_DEAD_LETTER_BYTES = 2 * MAX_RECORD_BYTES
 
 _DAY_MS = 86_400_000
 _BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+ERASURE_HEADER = "headwater-erasure"
+"""On an empty record of `interactions`: its customer is to be erased here, in the order of the stream.
+
+Its value names the tombstone that asked for it, see `Erasure.cause`.
+"""
+
+SEGMENT_MS = _DAY_MS // 4
+"""A segment is closed after so long: nothing is compacted or retired while its segment is being written."""
+
+COMPACTION_LAG_MS = _DAY_MS
+"""What was replaced or deleted under its key is compacted away at most so long after its segment could be closed."""
+
 _COMPACT = {
     "cleanup.policy": "compact",
     "min.cleanable.dirty.ratio": "0.2",
-    "segment.ms": str(_DAY_MS // 4),
+    "max.compaction.lag.ms": str(COMPACTION_LAG_MS),
+    "segment.ms": str(SEGMENT_MS),
     "delete.retention.ms": str(_DAY_MS),
 }
 
+CHANGELOG_LAG_MS = _DAY_MS // 24
+"""What a changelog's newer record replaces stays for so long after it, so that a rebuild can leave the newest out."""
+
+_CHANGELOG = {**_COMPACT, "min.compaction.lag.ms": str(CHANGELOG_LAG_MS)}
+
 
 def _kept(days: int) -> dict[str, str]:
-    return {"retention.ms": str(days * _DAY_MS)}
+    return {"retention.ms": str(days * _DAY_MS), "segment.ms": str(SEGMENT_MS)}
+
+
+def _kept_unless_deleted(days: int) -> dict[str, str]:
+    """Records leave with age, and before that by a tombstone for their key."""
+    return {**_COMPACT, **_kept(days), "cleanup.policy": "compact,delete"}
 
 
 @dataclass(frozen=True)
@@ -72,9 +95,11 @@ class Topics:
     served: Topic
     features_customers: Topic
     features_items: Topic
+    features_positions: Topic
     training_triggers: Topic
     models: Topic
     dead_letters: Topic
+    erasures: Topic
 
     @classmethod
     def named(cls, prefix: str = "") -> "Topics":
@@ -101,16 +126,21 @@ class Topics:
                 "headwater", "Answers to requests that name no reply topic of their own.",
             ),
             served=_topic(
-                f"{prefix}served", 4, _kept(30), "customer_id", ServedRecord,
-                "headwater", "Every answer as it was given, with the features it was scored on.",
+                f"{prefix}served", 4, _kept_unless_deleted(30), "recommendation_id", ServedRecord,
+                "headwater",
+                "Every answer as it was given, with the features it was scored on; on the partition of its customer.",
             ),
             features_customers=_topic(
-                f"{prefix}features-customers", 4, dict(_COMPACT), "customer_id", None,
+                f"{prefix}features-customers", 4, dict(_CHANGELOG), "customer_id", None,
                 "headwater", "Changelog of customers' state (MessagePack).",
             ),
             features_items=_topic(
-                f"{prefix}features-items", 4, dict(_COMPACT), "source:item_id", None,
+                f"{prefix}features-items", 4, dict(_CHANGELOG), "source:item_id", None,
                 "headwater", "Changelog of items' state, an absolute part for each source (binary).",
+            ),
+            features_positions=_topic(
+                f"{prefix}features-positions", 1, dict(_COMPACT), "source", None,
+                "headwater", "How far the changelogs are: an offset for each source (JSON).",
             ),
             training_triggers=_topic(
                 f"{prefix}training-triggers", 1, _kept(30), "trigger_id", TrainingTrigger,
@@ -121,8 +151,13 @@ class Topics:
                 "headwater", "The bundle that should be live.",
             ),
             dead_letters=_topic(
-                f"{prefix}dead-letters", 1, {**_kept(30), "max.message.bytes": str(MAX_DEAD_LETTER_BYTES)},
-                "", DeadLetter, "headwater", "Records that could not be used, with the reason.",
+                f"{prefix}dead-letters", 1,
+                {**_kept_unless_deleted(30), "max.message.bytes": str(MAX_DEAD_LETTER_BYTES)},
+                "topic-partition-offset", DeadLetter, "headwater", "Records that could not be used, with the reason.",
+            ),
+            erasures=_topic(
+                f"{prefix}erasures", 1, dict(_COMPACT), "customer:partition:offset", Erasure,
+                "headwater", "Customers that were erased, by a hash of their id: what comes late of them is left out.",
             ),
         )  # fmt: skip
 

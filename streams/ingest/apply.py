@@ -11,12 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.customer_state import CustomerRow, CustomerStates
+from feature_repo.erasure import Erased, erase
 from feature_repo.fold import Folded, Outcome, fold
-from feature_repo.items_state import apply_deltas
+from feature_repo.items_state import ItemDeltas, apply_deltas
 from feature_repo.online_store import Outcome as Write
-from streams.contracts.observability import EVENTS
+from feature_repo.online_store import Outcomes
+from streams.contracts.observability import ERASURES, EVENTS
 from streams.dead_letters import DeadLetters, letter
-from streams.ingest.batch import Batch
+from streams.erasure_topics import LedgerFeed
+from streams.ingest.batch import Batch, Records, Rejection, decode_erasures, without
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import ItemIds
@@ -26,6 +29,7 @@ from streams.ingest.partition_log import Claim, LostPartitionError, PartitionLog
 from streams.ingest.state_cache import StateCache
 from streams.ingest.steps import Step, pass_by
 from streams.sender import Sender
+from streams.topic_identity import TopicIdentity
 
 _KEPT = (Outcome.APPLIED, Outcome.REPLAYED)
 _ROW_BYTES = 400
@@ -39,11 +43,13 @@ class Held:
     ----------
     applied: offset before which every effect was in place when the partition was taken.
     items: offset before which the items' parts held everything then.
+    topic: which one the offsets are of.
     """
 
     log: PartitionLog
     applied: int
     items: int
+    topic: TopicIdentity
 
     @property
     def partition(self) -> int:
@@ -56,6 +62,7 @@ class Applier:
 
     Parameters
     ----------
+    ledger: of erased customers.
     topic: name of the interactions topic, for dead letters.
     cache_bytes: how much of the customers' rows to hold in process.
     step: see `streams.ingest.steps`.
@@ -68,6 +75,7 @@ class Applier:
         item_ids: ItemIds,
         changelog: Changelog,
         dead_letters: DeadLetters,
+        ledger: LedgerFeed,
         sender: Sender,
         topic: str,
         cache_bytes: int = 512 << 20,
@@ -78,6 +86,7 @@ class Applier:
         self._item_ids = item_ids
         self._changelog = changelog
         self._dead_letters = dead_letters
+        self._ledger = ledger
         self._sender = sender
         self._topic = topic
         self._cache: StateCache[CustomerRow | None] = StateCache(cache_bytes)
@@ -89,17 +98,18 @@ class Applier:
         self._items.forget()
         self._item_ids.forget()
 
-    def forget_customers(self, customer_ids: Sequence[str]) -> None:
-        """Drop customers' rows, as when they were deleted."""
-        self._cache.drop(customer_ids)
+    def close(self) -> None:
+        """Leave the ledger's topic."""
+        self._ledger.close()
 
     def recover(self, claim: Claim, partition: int, time: int) -> None:
-        """Finish what an earlier owner of a partition had written ahead.
+        """Learn whom earlier owners of a partition have erased, and finish what the last one had written ahead.
 
         Parameters
         ----------
         time: of the rows, microseconds since the epoch.
         """
+        self._ledger.catch_up()
         if claim.unfinished is not None and claim.unfinished.items:
             wal, source = claim.unfinished, str(partition)
             self._step("recover items")
@@ -117,19 +127,21 @@ class Applier:
         LostPartitionError: another worker has the partition, or Redis is not what it was.
         redis.RedisError, KafkaException: a store is not there; take the partition up anew when it is.
         """
+        batch, hidden = self._without_erased(held, batch)
         records, source = batch.records, str(held.partition)
         states = CustomerStates.from_rows(self._states(batch.customer_ids))
         folded = fold(states, batch.events)
         newest = int(batch.events.arrival.max(initial=0))
         redo = held.applied <= records.start < held.items
         self._item_ids.remember([each.item_id for each in batch.interactions], batch.events.item)
-        parts = [] if records.start < held.items else self._parts(source, folded)
+        parts = [] if records.start < held.items else self._parts(source, folded.deltas)
 
         # The batch before counts as done once this one is begun, so its changelog must have arrived by now.
         self._step("flush")
         self._sender.flush()
         self._step("begin")
         held.log.begin(records.start, records.stop, parts)
+        self._mark(held, records.start)
         self._step("customers")
         touched = np.arange(len(states)) if redo else np.flatnonzero(folded.states.position > states.position)
         self._write_customers(held, batch, states, folded, touched)
@@ -139,19 +151,56 @@ class Applier:
         self._step("changelog")
         held.log.check()
         self._changelog.items(source, records.stop, parts)
-        self._reject(held, batch)
+        self._reject(held, records, batch.rejected)
         self._step("applied")
         self._cache.shrink()
         self._count(folded.outcome)
-        chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT))
+        chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT) & ~hidden)
         return accepted_table(held.partition, batch.interactions, batch.events, chosen)
+
+    def erase(self, held: Held, records: Records, partitions: int) -> None:
+        """Apply records that ask for erasures and lie whole before or whole after `held.items`; raises as `apply`."""
+        batch, source = decode_erasures(records, partitions, self._ledger.ledger), str(held.partition)
+        # Before `held.applied` all is in place, and of who was erased there is not even a row to tell it by.
+        last = {} if records.start < held.applied else batch.last()
+        ids, at = list(last), np.array(list(last.values()), dtype=np.int64)
+        erased = erase(CustomerStates.from_rows(self._states(ids)), at)
+        parts = [] if records.start < held.items else self._parts(source, erased.deltas)
+
+        self._step("flush")
+        self._sender.flush()
+        self._step("begin")
+        held.log.begin(records.start, records.stop, parts)
+        self._mark(held, records.start)
+        # The ledger first, so that whoever finds the customer gone also finds why.
+        self._step("ledger")
+        self._ledger.write(batch.entries if last else [])
+        self._step("customers")
+        self._take_away(held, ids, erased)
+        self._step("items")
+        if parts:
+            self._items.write(source, records.stop, parts, max(records.arrivals) * 1000)
+        self._step("changelog")
+        held.log.check()
+        self._changelog.items(source, records.stop, parts)
+        # Who has come back since is in the changelog with that.
+        gone = np.flatnonzero(erased.states.position == at).tolist()
+        self._changelog.forget_customers([ids[row] for row in gone], at[gone].tolist())
+        self._reject(held, records, batch.rejected)
+        self._step("applied")
+        ERASURES.inc(len(ids))
 
     def finish(self, held: Held, stop: int) -> None:
         """Say that everything before `stop` is in place; for when nothing follows at once."""
         self._step("finish")
         self._sender.flush()
         held.log.finish(stop)
+        self._mark(held, stop)
         self._step("finished")
+
+    def _mark(self, held: Held, offset: int) -> None:
+        """Say in the changelogs' own topic that they hold everything before an offset; what was sent has arrived."""
+        self._changelog.position(held.partition, max(offset, held.applied), held.topic)
 
     def _states(self, customer_ids: Sequence[str]) -> list[CustomerRow | None]:
         missing = [customer for customer in customer_ids if self._cache.get(customer) is None]
@@ -160,13 +209,29 @@ class Applier:
                 self._cache.put(customer, row, _size(row))
         return [self._cache.get(customer) for customer in customer_ids]
 
-    def _parts(self, source: str, folded: Folded) -> list[tuple[str, bytes]]:
+    def _without_erased(self, held: Held, batch: Batch) -> tuple[Batch, npt.NDArray[np.bool_]]:
+        """Leave out what must not be applied; tell which of the rest must not get into the offline store.
+
+        What stands before its customer's erasure is applied like anything else, so that a replay goes the same way
+        as the first time: the erasure will take it back. Where all has been applied, nothing of it is needed.
+        """
+        events = batch.events
+        found = self._ledger.ledger.look_up(
+            batch.customer_ids, events.customer, events.time, events.arrival, events.offset, streamed=True
+        )
+        if found is None:
+            return batch, np.zeros(len(events), dtype=np.bool_)
+        left_out = found.erased if batch.records.start < held.applied else found.late
+        EVENTS.labels("erased").inc(int(left_out.sum()))
+        return without(batch, left_out), found.erased[~left_out]
+
+    def _parts(self, source: str, deltas: ItemDeltas) -> list[tuple[str, bytes]]:
         """Return the source's parts of the touched items after the batch."""
-        keys = folded.deltas.items
+        keys = deltas.items
         if len(keys) == 0:
             return []
         ids = self._item_ids.of(keys)
-        after = apply_deltas(self._items.parts(source, ids), folded.deltas)
+        after = apply_deltas(self._items.parts(source, ids), deltas)
         return [(item, part.tobytes()) for item, part in zip(ids, after, strict=True)]
 
     def _write_customers(
@@ -184,21 +249,29 @@ class Applier:
         ids = [batch.customer_ids[at] for at in touched.tolist()]
         arrived = np.zeros(len(before), dtype=np.int64)
         np.maximum.at(arrived, batch.events.customer, batch.events.arrival)
-        outcomes = self._customers.write(ids, states, rows, arrived[touched])
-        if (outcomes == Write.NEWER).any():
-            someone = ids[int(np.flatnonzero(outcomes == Write.NEWER)[0])]
-            raise LostPartitionError(
-                f"partition {held.partition} of interactions: customer {someone!r} is ahead of offset "
-                f"{batch.records.stop}: another worker has the partition"
-            )
+        earlier = before.take(touched)
+        back = (np.diff(earlier.seen_offsets) == 0) & (earlier.position >= 0)  # erased, and here again
+        if back.any():
+            self._customers.keep([ids[at] for at in np.flatnonzero(back)])
+        held_rows = [self._cache.get(customer) for customer in ids]
+        outcomes = self._customers.write(ids, states, rows, arrived[touched], before=held_rows)
+        _check_owned(held, ids, outcomes, batch.records.stop)
         for customer, row in zip(ids, rows, strict=True):
             self._cache.put(customer, row, _size(row))
         self._step("customers changelog")
         self._changelog.customers(ids, rows)
 
-    def _reject(self, held: Held, batch: Batch) -> None:
-        records = batch.records
-        for rejection in batch.rejected:
+    def _take_away(self, held: Held, customer_ids: Sequence[str], erased: Erased) -> None:
+        """Remove the rows of the customers who are due."""
+        due = np.flatnonzero(erased.due)
+        ids, states = [customer_ids[row] for row in due.tolist()], erased.states.take(due)
+        outcomes = self._customers.take_away(ids, states.position.tolist())
+        _check_owned(held, ids, outcomes, int(states.position.max(initial=0)))
+        for customer, row in zip(ids, states.rows(), strict=True):
+            self._cache.put(customer, row, _size(row))
+
+    def _reject(self, held: Held, records: Records, rejected: Sequence[Rejection]) -> None:
+        for rejection in rejected:
             at = rejection.at
             if records.offsets[at] >= held.applied:
                 self._dead_letters.send(
@@ -207,11 +280,20 @@ class Applier:
                         records.keys[at], records.values[at], rejection.why,
                     )
                 )  # fmt: skip
-        EVENTS.labels("rejected").inc(len(batch.rejected))
+        EVENTS.labels("rejected").inc(len(rejected))
 
     def _count(self, outcomes: npt.NDArray[np.int8]) -> None:
         for outcome, count in _counts(outcomes):
             EVENTS.labels(outcome.name.lower()).inc(count)
+
+
+def _check_owned(held: Held, ids: Sequence[str], outcomes: Outcomes, stop: int) -> None:
+    if (outcomes == Write.NEWER).any():
+        someone = ids[int(np.flatnonzero(outcomes == Write.NEWER)[0])]
+        raise LostPartitionError(
+            f"partition {held.partition} of interactions: customer {someone!r} is ahead of offset {stop}: another "
+            f"worker has the partition"
+        )
 
 
 def _counts(outcomes: npt.NDArray[np.int8]) -> Iterator[tuple[Outcome, int]]:

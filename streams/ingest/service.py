@@ -11,7 +11,7 @@ from mode import Service
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from feature_repo.online_store import OnlineStore
-from feature_repo.redis_commands import connect
+from feature_repo.redis_commands import Connections, connect
 from feature_repo.shop import Shop
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
@@ -19,17 +19,20 @@ from streams.contracts.compacted import CompactedTable
 from streams.contracts.observability import logger
 from streams.contracts.topics import MAX_DEAD_LETTER_BYTES
 from streams.dead_letters import DeadLetters
+from streams.erasure_topics import LedgerFeed
+from streams.feature_positions import read_markers
 from streams.ingest.apply import Applier
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import OfflineWriter
-from streams.ingest.start import Starts
+from streams.ingest.start import RepartitionedError, Starts
 from streams.ingest.steps import Step, pass_by
 from streams.ingest.worker import Worker
 from streams.sender import Sender
 from streams.settings import Settings
+from streams.topic_identity import Lookup
 
 log = logger(__name__)
 
@@ -53,6 +56,8 @@ _PRODUCER = {
     "queue.buffering.max.messages": 200_000,
     # What a worker had queued when it was stopped must not come out when it is woken long after.
     "message.timeout.ms": 5000,
+    # A sender wants to hear of failures; a call for each record that arrived costs more than sending it.
+    "delivery.report.only.error": True,
 }
 
 
@@ -85,9 +90,9 @@ def partitions_of(settings: Settings, topic: str, timeout: float = 30.0) -> int:
 
 
 @retry(retry=retry_if_exception_type(KafkaException), wait=wait_fixed(0.5), stop=stop_after_delay(60), reraise=True)
-def _table(settings: Settings) -> CompactedTable:
-    """Return the catalogue's topic; a broker that has just started may not know who leads it yet."""
-    return CompactedTable(settings.topics.items.name, settings.kafka_config())
+def _table(settings: Settings, topic: str) -> CompactedTable:
+    """Return a compacted topic; a broker that has just started may not know who leads it yet."""
+    return CompactedTable(topic, settings.kafka_config())
 
 
 def build_worker(
@@ -105,10 +110,11 @@ def build_worker(
     topics = settings.topics
     topic = topics.interactions.name
     partitions = partitions_of(settings, topic)
-    client = connect(settings.redis_url, retries=0)
+    connections = Connections()
+    client = connect(settings.redis_url, retries=0, connections=connections)
     store = OnlineStore(client)
     sender = Sender(make_producer(settings))
-    catalogue = CatalogueFeed(_table(settings), shop)
+    catalogue = CatalogueFeed(_table(settings, topics.items.name), shop)
     log.info("catalogue loaded", items=catalogue.load())
     applier = Applier(
         CustomerWriter(store, shop, catalogue.catalogue),
@@ -116,6 +122,7 @@ def build_worker(
         ItemIds(client, catalogue.catalogue),
         Changelog(sender, topics),
         DeadLetters(sender, topics.dead_letters.name),
+        LedgerFeed(_table(settings, topics.erasures.name), sender, topics.erasures.name, offline_path(settings)),
         sender,
         topic,
         step=step,
@@ -123,7 +130,16 @@ def build_worker(
     return Worker(
         Consumer({**settings.kafka_config(), **_CONSUMER, "group.id": f"{settings.topic_prefix}headwater-ingest"}),
         topic,
-        Starts(client, topic, partitions, offline_path(settings), step),
+        Starts(
+            client,
+            connections,
+            topic,
+            partitions,
+            offline_path(settings),
+            Lookup(settings.kafka_config(), topic),
+            lambda: read_markers(topics, settings.kafka_config()).partitions,
+            step,
+        ),
         applier,
         OfflineWriter(offline_path(settings), step=step),
         catalogue,
@@ -138,6 +154,8 @@ def settle_memory() -> None:
 
     The hot path makes tuples and arrays by the thousand and no cycles; default thresholds cost a tenth of its time.
     """
+    import pandas  # noqa: F401 - pyarrow would at its first array, and the first batch would wait a second
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
@@ -172,9 +190,16 @@ class Ingest(Service):
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            worker = build_worker(self.settings, self.shop, type(self).on_ready, type(self).step)
-            settle_memory()
-            worker.run(self._stopping)
+            while not self._stopping.is_set():
+                self._work()
         except Exception as error:
             log.exception("ingest ended", error=str(error))
             asyncio.run_coroutine_threadsafe(self.crash(error), loop)
+
+    def _work(self) -> None:
+        worker = build_worker(self.settings, self.shop, type(self).on_ready, type(self).step)
+        settle_memory()
+        try:
+            worker.run(self._stopping)
+        except RepartitionedError as change:
+            log.warning("ingest is made anew", why=str(change))

@@ -17,8 +17,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
 from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, INGEST_LAG, logger
+from streams.erasure_topics import cause_of
 from streams.ingest.apply import Applier, Held
-from streams.ingest.batch import Batch, Records, decode
+from streams.ingest.batch import Records, decode
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.start import Starts
@@ -40,11 +41,15 @@ class Pace:
     ----------
     records: at most so many at a time.
     linger_s: how long to collect after the first one has come.
+    busy, busy_linger_s: how long to collect where so many came the last time: large batches cost less an event, and
+        what is saved keeps the lag away.
     idle_s: how long to wait for the first one.
     """
 
     records: int = 5000
     linger_s: float = 0.01
+    busy: int = 500
+    busy_linger_s: float = 0.1
     idle_s: float = 0.1
 
 
@@ -89,6 +94,7 @@ class Worker:
         self._assigned: list[int] = []
         self._stale = False
         self._looked_at = 0.0
+        self._came = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop, then leave everything written and committed."""
@@ -108,6 +114,7 @@ class Worker:
         self._consumer.close()
         self._offline.stop()
         self._catalogue.close()
+        self._applier.close()
 
     def join_group(self) -> None:
         """Ask for partitions; `cycle` takes them up when they come."""
@@ -129,9 +136,8 @@ class Worker:
             return
         for records in self._by_partition(messages):
             held = self._held[records.partition]
-            for before in records.split(held.applied):
-                for part in before.split(held.items):
-                    self._apply(held, part)
+            for part in records.parts(held.applied, held.items):
+                self._apply(held, part)
         if not messages:
             self._finish_open()
         self._write_offline()
@@ -141,7 +147,10 @@ class Worker:
         first = self._consumer.poll(self.pace.idle_s)
         if first is None or self._stale:
             return []
-        return [first, *self._consumer.consume(self.pace.records - 1, self.pace.linger_s)]
+        linger = self.pace.busy_linger_s if self._came >= self.pace.busy else self.pace.linger_s
+        messages = [first, *self._consumer.consume(self.pace.records - 1, linger)]
+        self._came = len(messages)
+        return messages
 
     def _by_partition(self, messages: Sequence[Message]) -> Iterator[Records]:
         found: defaultdict[int, list[Message]] = defaultdict(list)
@@ -154,24 +163,30 @@ class Worker:
                 raise KafkaException(error)
         for partition, some in found.items():
             offsets = [message.offset() or 0 for message in some]
+            values = [message.value() for message in some]
+            empty = [(at, cause_of(some[at].headers())) for at, value in enumerate(values) if not value]
             yield Records(
                 partition,
                 self._next[partition],
                 offsets[-1] + 1,
-                [message.value() for message in some],
+                values,
                 [message.key() for message in some],
                 offsets,
                 [message.timestamp()[1] for message in some],
+                {offsets[at]: cause for at, cause in empty if cause is not None},
             )
 
     def _apply(self, held: Held, records: Records) -> None:
         with BATCH_SECONDS.time():
-            batch = decode(records, self._starts.partitions, self._limits)
-            accepted = self._applier.apply(held, batch)
+            accepted = None
+            if records.erasures:
+                self._applier.erase(held, records, self._starts.partitions)
+            else:
+                accepted = self._applier.apply(held, decode(records, self._starts.partitions, self._limits))
         self._offline.add(records.partition, records.stop, accepted)
         self._next[records.partition] = records.stop
         self._open.add(records.partition)
-        _observe_age(batch)
+        _observe_age(records)
 
     def _finish_open(self) -> None:
         for partition in list(self._open):
@@ -199,7 +214,6 @@ class Worker:
             return
         self._looked_at = now
         self._catalogue.poll()
-        self._applier.forget_customers(self._starts.erased())
         for partition, at in self._next.items():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
             INGEST_LAG.labels(str(partition)).set(max(0, high - at))
@@ -290,9 +304,9 @@ class Worker:
                 self._take_up()
 
 
-def _observe_age(batch: Batch) -> None:
+def _observe_age(records: Records) -> None:
     """Record how old events were when their features were written: of up to 16 events of the batch."""
     now = time.time()
-    arrivals = batch.records.arrivals
+    arrivals = records.arrivals
     for arrival in arrivals[:: max(1, len(arrivals) // 16)]:
         EVENT_AGE.observe(max(0.0, now - arrival / 1000))

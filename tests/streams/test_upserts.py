@@ -1,19 +1,30 @@
 """Catalogue and customers: into their records and Feast views, and out again by a tombstone."""
 
-import pytest
+from collections.abc import Mapping
 
+import pytest
+from confluent_kafka import KafkaException
+
+from feature_repo import fences
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import empty_items
-from feature_repo.online_store import POSITION, OnlineStore
+from feature_repo.online_store import OnlineStore
 from feature_repo.record_store import RecordStore
 from feature_repo.redis_commands import connect
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
-from feature_repo.views import CUSTOMER, CUSTOMER_PROFILE, ITEM_CATALOGUE, customer_profile, item_catalogue
+from feature_repo.views import (
+    CUSTOMER,
+    CUSTOMER_PROFILE,
+    ITEM_CATALOGUE,
+    customer_profile,
+    customer_purchases,
+    item_catalogue,
+)
 from streams.contracts.codec import encode
 from streams.contracts.events import Customer, Item
 from streams.contracts.operations import Reason
-from streams.upserts import ERASED_KEY, Customers, Items, Raw
+from streams.upserts import Customers, Items, Raw
 
 SHOP = Shop(name="test", item_attributes=("kind",), customer_attributes=("age",), category="kind")
 
@@ -81,25 +92,55 @@ def test_upsert_and_tombstone_in_one_batch_end_as_their_order_says(store: Online
     assert records == [None, encode(thing("b"))]
 
 
-def test_a_customer_tombstone_takes_everything(store: OnlineStore) -> None:
-    customers = Customers(store, SHOP)
+class Announced(list[dict[str, str]]):
+    """What customers were to be erased for which cause, call by call."""
+
+    def __call__(self, causes: Mapping[str, str]) -> None:
+        self.append(dict(causes))
+
+
+def test_a_customer_tombstone_takes_the_profile_and_has_the_rest_erased(store: OnlineStore) -> None:
+    announced = Announced()
+    customers = Customers(store, SHOP, announced)
     customers.apply([raw("c", Customer(customer_id="c", attributes={"age": "35-44"}), 0)])
     assert age(store, "c") == "35-44"
-    key = store.keys(CUSTOMER, ["c"])[0]
-    store.client.hset(key, POSITION, "17")
-    customers.apply([raw("c", None, 1)])
-    assert not store.client.exists(key)
+    customers.apply([raw("c", None, 1), raw("stranger", None, 2)])
+    assert age(store, "c") is None
     assert RecordStore(store.client, "customer").get(["c"]) == [None]
-    assert [fields[b"id"] for _, fields in store.client.xrange(ERASED_KEY)] == [b"c"]
+    assert announced == [{"c": "0:1:1700000000001", "stranger": "0:2:1700000000002"}]
+
+
+def test_a_tombstone_that_can_not_be_announced_is_not_obeyed(store: OnlineStore) -> None:
+    def unreachable(causes: Mapping[str, str]) -> None:
+        raise KafkaException("no broker")
+
+    with pytest.raises(KafkaException):
+        Customers(store, SHOP, unreachable).apply([raw("c", None, 1)])
+    announced = Announced()
+    Customers(store, SHOP, announced).apply([raw("c", None, 1)])
+    assert announced == [{"c": "0:1:1700000000001"}]
 
 
 def test_an_obeyed_tombstone_that_comes_again_spares_what_came_since(store: OnlineStore) -> None:
-    customers = Customers(store, SHOP)
+    announced = Announced()
+    customers = Customers(store, SHOP, announced)
     customers.apply([raw("c", None, 1)])
-    key = store.keys(CUSTOMER, ["c"])[0]
-    store.client.hset(key, POSITION, "17")
+    customers.apply([raw("c", Customer(customer_id="c", attributes={"age": "18-24"}), 2)])
     customers.apply([raw("c", Customer(customer_id="c"), 0), raw("c", None, 1)])
-    assert store.client.exists(key)
+    assert age(store, "c") == "18-24"
+    assert len(announced) == 1
+
+
+def test_a_customer_who_comes_back_stays(store: OnlineStore) -> None:
+    customers = Customers(store, SHOP, Announced())
+    key = store.keys(CUSTOMER, ["c"])[0]
+    customers.apply([raw("c", Customer(customer_id="c", attributes={"age": "35-44"}), 0), raw("c", None, 1)])
+    fences.take_away(store, customer_purchases(SHOP), ["c"], [7], ())
+    assert 0 < store.client.ttl(key) <= fences.FENCE_S
+    customers.apply([raw("c", Customer(customer_id="c", attributes={"age": "18-24"}), 2)])
+    assert store.client.ttl(key) == -1
+    fences.take_away(store, customer_purchases(SHOP), ["c"], [8], ())
+    assert (age(store, "c"), store.client.ttl(key)) == ("18-24", -1)
 
 
 def test_bad_records_become_letters_and_good_ones_count(store: OnlineStore) -> None:
@@ -122,4 +163,4 @@ def test_bad_records_become_letters_and_good_ones_count(store: OnlineStore) -> N
     assert [each is None for each in RecordStore(store.client, "item").get(["a", "b", "c", "d"])] == [
         False, True, True, False,
     ]  # fmt: skip
-    assert Customers(store, SHOP).apply([raw("q", b"[]", 0)])[0].reason is Reason.NOT_OBJECT
+    assert Customers(store, SHOP, Announced()).apply([raw("q", b"[]", 0)])[0].reason is Reason.NOT_OBJECT
