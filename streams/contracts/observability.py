@@ -39,6 +39,7 @@ ERASURES = Counter("headwater_erasures_total", "Customers erased")
 INGEST_LAG = Gauge("headwater_ingest_lag", "Interactions not yet applied", ["partition"])
 REFUSED = Gauge("headwater_ingest_refused", "1 while a partition must not be taken up, else 0", ["partition"])
 LOST = Counter("headwater_lost_offsets_total", "Offsets gone before they were read, as was accepted", ["partition"])
+HELD_BACK = Gauge("headwater_ingest_held_back", "1 while a store is away and nothing is read, else 0")
 EVENT_AGE = Histogram(
     "headwater_event_age_seconds",
     "From an interaction's arrival in Kafka to its features being written",

@@ -16,7 +16,11 @@ from feature_repo.fold import Events
 from streams import offline
 from streams.contracts.events import Interaction
 from streams.contracts.observability import OFFLINE_ROWS
+from streams.files import probe
 from streams.ingest.steps import Step, pass_by
+
+_MARKER_BYTES = 65_536
+"""More than a range's markers and directories take."""
 
 
 @dataclass
@@ -49,6 +53,7 @@ class OfflineWriter:
         self._buffers: dict[int, _Buffer] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="offline")
         self._writing: dict[int, Future[offline.Commit]] = {}
+        self._missing = 0
 
     def open(self, partition: int, start: int) -> None:
         """Begin with a partition at the offset from which its events are handed in; forget what was buffered."""
@@ -92,6 +97,17 @@ class OfflineWriter:
         self._buffers[partition] = _Buffer(buffer.stop, buffer.stop, time.monotonic())
         self._writing[partition] = self._thread.submit(self._write, partition, buffer)
 
+    def probe(self) -> None:
+        """Make sure, after a failure, that there is room for what could not be written.
+
+        Raises
+        ------
+        OSError: there is none; what would be read again could not be written again.
+        """
+        if self._missing:
+            probe(self._path, self._missing)
+            self._missing = 0
+
     def finished(self, wait: bool = False) -> dict[int, int]:
         """Return for each partition whose writing has ended the offset before which all is in the store.
 
@@ -118,7 +134,13 @@ class OfflineWriter:
 
     def _write(self, partition: int, buffer: _Buffer) -> offline.Commit:
         table = pa.concat_tables([offline.SCHEMA.empty_table(), *buffer.tables])
-        commit = offline.write_range(self._path, table, partition, buffer.start, buffer.stop, self._before_publishing)
+        try:
+            commit = offline.write_range(
+                self._path, table, partition, buffer.start, buffer.stop, self._before_publishing
+            )
+        except OSError:
+            self._missing = max(_MARKER_BYTES, table.nbytes)
+            raise
         self._step("offline written")
         OFFLINE_ROWS.inc(commit.rows)
         return commit

@@ -140,6 +140,14 @@ class PartitionLog:
         if found != b"%d" % self._fence:
             self._accepted(b"fenced", 0)
 
+    def confirm(self, next_offset: int) -> None:
+        """Raise `LostPartitionError` unless Redis is as the last batch, which ended before this offset, has left it."""
+        fence, found = send(self._client, [(b"HMGET", self._key, b"fence", b"next")])[0]
+        if fence != b"%d" % self._fence:
+            self._accepted(b"fenced", next_offset)
+        if found != b"%d" % next_offset:
+            self._accepted(found, next_offset)
+
     def _run(self, script: Script, *arguments: bytes | str | int) -> Any:
         return send(self._client, [call(script, self._key, *arguments)], script=script)[0]
 

@@ -16,7 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
-from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, INGEST_LAG, logger
+from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, HELD_BACK, INGEST_LAG, logger
 from streams.erasure_topics import cause_of
 from streams.ingest.apply import Applier, Held
 from streams.ingest.batch import Records, decode
@@ -30,7 +30,8 @@ log = logger(__name__)
 TROUBLE = (redis.RedisError, KafkaException, LostPartitionError, OSError)
 """What passes: a store that is away for a while, a partition that has changed hands, a disk that was full."""
 
-_MINUTE_US = 60_000_000
+_PATIENCE_S = 60.0
+"""Seconds held back after which it is no passing trouble any more."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,16 @@ class Worker:
                 except TROUBLE as error:
                     log.warning("held back", error=str(error))
                     self._hold_back(stop)
-            self._let_go()
+            self._leave()
         finally:
             self._close()
+
+    def _leave(self) -> None:
+        """Let go if that is possible: a store that is away must not keep the process from ending."""
+        try:
+            self._let_go()
+        except TROUBLE as error:
+            log.warning("stopped in trouble; the next owner reads again", error=str(error))
 
     def _close(self) -> None:
         self._consumer.close()
@@ -213,6 +221,9 @@ class Worker:
         if now - self._looked_at < 0.2:
             return
         self._looked_at = now
+        for partition, held in self._held.items():
+            if partition not in self._open:  # a batch would notice, but there may never be one again
+                held.log.confirm(self._next[partition])
         self._catalogue.poll()
         for partition, at in self._next.items():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
@@ -230,10 +241,7 @@ class Worker:
         log.info("partitions assigned", partitions=self._assigned)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        try:
-            self._let_go()
-        except TROUBLE as error:
-            log.warning("partitions given up in trouble; their next owner reads again", error=str(error))
+        self._leave()
         self._drop()
         consumer.unassign()
 
@@ -274,11 +282,13 @@ class Worker:
             self._consumer.assign(where)
             self._consumer.resume(where)
         self._stale = False
+        HELD_BACK.set(0)
         self._on_ready()
 
     def _hold_back(self, stop: threading.Event) -> None:
         """Read nothing until everything can be taken up again; stay in the group meanwhile."""
         self._stale = True
+        HELD_BACK.set(1)
 
         def wait(seconds: float) -> None:
             until = time.monotonic() + seconds
@@ -290,7 +300,10 @@ class Worker:
 
         def report(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
-            log.warning("still held back", attempts=state.attempt_number, error=str(error))
+            # One that stays may need a hand: what it is, and for how long, must be seen.
+            seconds = round(state.seconds_since_start or 0.0, 1)
+            tell = log.error if seconds > _PATIENCE_S else log.warning
+            tell("still held back", attempts=state.attempt_number, seconds=seconds, error=str(error))
 
         wait(0.2)
         for attempt in Retrying(
@@ -299,8 +312,10 @@ class Worker:
             sleep=wait,
             after=report,
             stop=lambda state: stop.is_set(),
+            retry_error_callback=lambda state: None,  # told to stop: nothing was taken up, nothing is to be written
         ):
             with attempt:
+                self._offline.probe()
                 self._take_up()
 
 

@@ -48,3 +48,18 @@ def test_an_emptied_redis_is_filled_again_from_the_topic(own_site: IngestSite, o
         own_site.publish_events(made_events(100, seed=7))
         own_site.wait_until_applied()
     own_site.assert_equals_one_pass()
+
+
+def test_a_redis_set_back_when_nothing_comes_any_more_is_noticed(own_site: IngestSite, own_redis: OwnRedis) -> None:
+    events = made_events(2000)
+    with own_site.running():
+        own_site.publish_events(events[:1000])
+        own_site.wait_until_applied()
+        own_redis.snapshot("older.rdb")
+        own_site.publish_events(events[1000:])
+        own_site.wait_until_applied()
+        own_redis.kill()
+        own_redis.set_back("older.rdb")
+        own_redis.start()
+        own_site.wait_until_applied()
+    own_site.assert_equals_one_pass()
