@@ -25,9 +25,17 @@ def shop(console: Console, name: str = "complete_journey") -> Iterator[World]:
 
 
 @contextmanager
-def empty(console: Console, name: str = "synthetic", parts: Sequence[str] = ("streams",)) -> Iterator[World]:
-    """Give the named parts and all they need, running, with nothing in them; stop them afterwards."""
-    world = World.of(STATE / f"empty-{name}", name, console, train_every=NEVER, shop=name)
+def empty(
+    console: Console, name: str = "synthetic", parts: Sequence[str] = ("streams",), source: str | None = None
+) -> Iterator[World]:
+    """Give the named parts and all they need, running, with nothing in them; stop them afterwards.
+
+    Parameters
+    ----------
+    name
+        Of the shop, and of its data unless `source` is given.
+    """
+    world = World.of(STATE / f"empty-{name}", source or name, console, train_every=NEVER, shop=name)
     try:
         world.stack.up(list(parts))
         yield world

@@ -80,6 +80,19 @@ def run(
             return {**result, "mismatched": wrong_items + wrong_customers, "rows": rows, "reads": reads}
 
 
+def push_rates(redis_url: str, shop: Shop, pushes: int = 200, batches: int = 3) -> tuple[float, float]:
+    """Return how many rows a second Feast's own `push` writes: one row at a time, and `BATCH` rows at a time."""
+    with tempfile.TemporaryDirectory() as directory:
+        state = Path(directory)
+        feast_store = open_feature_store(redis_url, state)
+        apply(feast_store, shop, state / "offline")
+        bench = _Bench(shop, OnlineStore(connect(redis_url)), feast_store)
+        with bench.cleaned_up(BATCH):
+            columns = bench.columns(bench.customers, BATCH)
+            bench.push(columns, 1, 1)  # connections, caches
+            return bench.push(columns, 1, pushes), bench.push(columns, BATCH, batches)
+
+
 class _Bench:
     def __init__(self, shop: Shop, store: OnlineStore, feast_store: Any) -> None:
         self.store = store
@@ -122,18 +135,7 @@ class _Bench:
             self._write(self.customers, ids[batch], part)
         ours = rows / (time.perf_counter() - started)
 
-        few = {name: values[:BATCH] for name, values in columns.items()}
-        frame = _frame(self.customers, ids[:BATCH], few, datetime.now(UTC))
-        started = time.perf_counter()
-        self.feast.push(f"{self.customers.name}_push", frame)
-        batched = len(frame) / (time.perf_counter() - started)
-
-        first = {name: values[:1] for name, values in columns.items()}
-        started = time.perf_counter()
-        for _ in range(pushes):
-            one = _frame(self.customers, ["bench-pushed"], first, datetime.now(UTC))
-            self.feast.push(f"{self.customers.name}_push", one)
-        single = pushes / (time.perf_counter() - started)
+        batched, single = self.push(columns, BATCH, 1), self.push(columns, 1, pushes)
         return {
             "headwater_rows_per_s": ours,
             "feast_push_rows_per_s": single,
@@ -141,6 +143,15 @@ class _Bench:
             "ratio": ours / single,
             "ratio_in_batches": ours / batched,
         }
+
+    def push(self, columns: Columns, rows: int, times: int) -> float:
+        """Push some customers' rows through Feast again and again; rows a second."""
+        few = {name: values[:rows] for name, values in columns.items()}
+        ids = _names(rows) if rows > 1 else ["bench-pushed"]
+        started = time.perf_counter()
+        for _ in range(times):
+            self.feast.push(f"{self.customers.name}_push", _frame(self.customers, ids, few, datetime.now(UTC)))
+        return rows * times / (time.perf_counter() - started)
 
     def read_items(self, reads: int) -> tuple[dict[str, Any], int]:
         ids = _names(ITEMS_READ)
@@ -185,7 +196,7 @@ def _names(n: int) -> list[str]:
     return [f"bench-{i}" for i in range(n)]
 
 
-def _frame(layout: ViewLayout, ids: list[str], columns: dict[str, Any], at: datetime) -> Any:
+def _frame(layout: ViewLayout, ids: list[str], columns: Columns, at: datetime) -> Any:
     import pandas as pd
 
     return pd.DataFrame({layout.entity.join_key: ids, **columns, "event_timestamp": [at] * len(ids)})

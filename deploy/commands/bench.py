@@ -1,6 +1,7 @@
 """Measure speeds on a stack of its own and write build/bench/NAME.json."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -15,7 +16,15 @@ OUT = ROOT / "build" / "bench"
 Figures = dict[str, Any]
 
 
-def latency(console: Console) -> Figures:
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for on the command line: how long `ingest` takes, and at how many events a second."""
+
+    minutes: float
+    rate: float
+
+
+def latency(console: Console, asked: Asked) -> Figures:
     """Request to reply over Kafka at 20 and 50 a second, and saturated."""
     from benchmarks import latency as bench
     from benchmarks.stage import shop
@@ -24,7 +33,7 @@ def latency(console: Console) -> Figures:
         return bench.run(world.settings, world.customers[0])
 
 
-def freshness(console: Console) -> Figures:
+def freshness(console: Console, asked: Asked) -> Figures:
     """From producing an event to the first answer that had seen it."""
     from benchmarks import freshness as bench
     from benchmarks.stage import shop
@@ -36,20 +45,19 @@ def freshness(console: Console) -> Figures:
         return {"p50_ms": float(p50), "p99_ms": float(p99), "probes": len(found)}
 
 
-def ingest(console: Console) -> Figures:
-    """Events a second through Kafka into the features, of a synthetic shop."""
-    from itertools import chain, islice
-
+def ingest(console: Console, asked: Asked) -> Figures:
+    """Events a second through a whole stack, checked against SQL, beside a Faust table and Feast's push."""
     from benchmarks import ingest as bench
     from benchmarks.stage import empty
 
-    with empty(console, "synthetic") as world:
-        world.publish_catalogue()
-        events = list(islice(chain.from_iterable(world.source.interactions()), 200_000))
-        return bench.run(world.settings, world.streams_metrics, events)
+    plan = bench.Plan(rate=asked.rate, seconds=60 * asked.minutes)
+    with empty(console, "synthetic", ["streams", "serving"], plan.source) as world:
+        figures = bench.run(world, plan, lambda text: console.print(f"  [dim]{text}[/]"))
+    console.print(bench.table(figures))
+    return figures
 
 
-def store(console: Console) -> Figures:
+def store(console: Console, asked: Asked) -> Figures:
     """The online store's fast reader and writer against Feast's own."""
     from benchmarks import store as bench
     from benchmarks.stage import empty
@@ -58,7 +66,7 @@ def store(console: Console) -> Figures:
         return bench.run(world.settings.redis_url)
 
 
-BENCHES: dict[str, Callable[[Console], Figures]] = {
+BENCHES: dict[str, Callable[[Console, Asked], Figures]] = {
     "latency": latency,
     "freshness": freshness,
     "ingest": ingest,
@@ -68,14 +76,30 @@ BENCHES: dict[str, Callable[[Console], Figures]] = {
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)))
-def command(names: tuple[str, ...]) -> None:
+@click.option(
+    "--minutes",
+    type=float,
+    default=5.0,
+    show_default=True,
+    envvar="HEADWATER_BENCH_MINUTES",
+    help="How long ingest sends events.",
+)
+@click.option(
+    "--rate",
+    type=float,
+    default=10_500.0,
+    show_default=True,
+    envvar="HEADWATER_BENCH_RATE",
+    help="Events a second that ingest sends.",
+)
+def command(names: tuple[str, ...], minutes: float, rate: float) -> None:
     """Run the benchmarks NAMES, all of them by default; the first run prepares a stack and takes minutes longer."""
-    console = Console()
+    console, asked = Console(), Asked(minutes, rate)
     OUT.mkdir(parents=True, exist_ok=True)
     for name in names or BENCHES:
         console.rule(f"[bold]{name}", align="left")
         console.print(f"[dim]{BENCHES[name].__doc__}[/]")
-        figures = BENCHES[name](console)
+        figures = BENCHES[name](console, asked)
         (OUT / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
         console.print(_table(figures))
 
