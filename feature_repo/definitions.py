@@ -19,7 +19,7 @@ from feast import ValueType as FeastValueType
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.types import Bool, Bytes, FeastType, Float64, Int64, String
 
-from feature_repo.on_demand import CUSTOMER_RFM, ITEM_POPULARITY
+from feature_repo.on_demand import CUSTOMER_RFM, CUSTOMER_SESSION, ITEM_POPULARITY
 from feature_repo.shop import Shop
 from feature_repo.value_proto import ValueType
 from feature_repo.views import (
@@ -109,16 +109,18 @@ def definitions(shop: Shop, offline: Path) -> list[Any]:
     }
     as_of = RequestSource(name="instant", schema=[Field(name="as_of", dtype=Int64)])
     rfm_view = _on_demand_view(customer_rfm, CUSTOMER_RFM, [stored[CUSTOMER_PURCHASES], as_of])
+    session_view = _on_demand_view(customer_session, CUSTOMER_SESSION, [stored[CUSTOMER_PURCHASES], as_of])
     popularity_view = _on_demand_view(item_popularity, ITEM_POPULARITY, [stored[ITEM_PURCHASES], as_of])
     customer: list[Any] = [stored[name] for name in (CUSTOMER_PURCHASES, CUSTOMER_PROFILE) if name in stored] + [
-        rfm_view
+        rfm_view,
+        session_view,
     ]
     item: list[Any] = [stored[ITEM_PURCHASES], stored[ITEM_CATALOGUE], popularity_view]
     services = [
         FeatureService(name="retrieval_v1", features=customer, description="What the query tower reads."),
         FeatureService(name="ranking_v1", features=customer + item, description="What the ranker reads."),
     ]
-    return [*entities.values(), *sources.values(), *stored.values(), rfm_view, popularity_view, *services]
+    return [*entities.values(), *sources.values(), *stored.values(), rfm_view, session_view, popularity_view, *services]
 
 
 def _push_source(layout: ViewLayout, offline: Path) -> PushSource:
@@ -139,8 +141,15 @@ def customer_rfm(inputs: "pandas.DataFrame") -> "pandas.DataFrame":
     return pandas.DataFrame(kernel(inputs, shop_from_environment().currency_exponent))
 
 
+def customer_session(inputs: "pandas.DataFrame") -> "pandas.DataFrame":
+    """Interactions and minutes of the customer's session at the instant ``as_of``."""
+    from feature_repo.on_demand import customer_session as kernel
+
+    return pandas.DataFrame(kernel(inputs))
+
+
 def item_popularity(inputs: "pandas.DataFrame") -> "pandas.DataFrame":
-    """Purchases of the last days and time-weighted purchases on the UTC day of ``as_of``."""
+    """Purchases of the last days, time-weighted ones, and the trend score of the minute, at ``as_of``."""
     from feature_repo.on_demand import item_popularity as kernel
 
     return pandas.DataFrame(kernel(inputs))

@@ -9,10 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.affinity import Histories
+from feature_repo.catalogue import Catalogue
+from feature_repo.customer_state import RECENT
 from feature_repo.items_state import ITEM_STATE, NO_DAY, NO_SLOT, TOTALS, empty_items
 from feature_repo.popularity import popularity
-from feature_repo.purchases import DAY
+from feature_repo.purchases import DAY, PURCHASE
+from feature_repo.ragged import Int64, lengths_to_offsets
 from feature_repo.rfm import RFM_STATE, rfm
+from feature_repo.sessions import session_columns, sessions
 from feature_repo.trends import trend_scores
 
 
@@ -33,6 +38,17 @@ def customer_rfm(inputs: Inputs, currency_exponent: int) -> dict[str, list[float
     state = {name: _int64(inputs[name]) for name in RFM_STATE}
     columns = rfm(state, _int64(inputs["as_of"]), currency_exponent)
     return {name: values.tolist() for name, values in columns.items() if name not in state}
+
+
+def customer_session(inputs: Inputs) -> dict[str, list[float]]:
+    """Return `session_columns` of stored customers; one that is unknown counts as one without a session.
+
+    A ``history`` or ``recent`` that is no packed array is taken as empty: Feast tries each view on sample values first.
+    """
+    as_of = _int64(inputs["as_of"])
+    histories = Histories(*_packed(inputs["history"], PURCHASE), *_packed(inputs["recent"], RECENT))
+    found = session_columns(sessions(histories, Catalogue(()), as_of), as_of)
+    return {name: values.tolist() for name, values in found.items()}
 
 
 def item_popularity(inputs: Inputs) -> dict[str, list[float]]:
@@ -65,10 +81,19 @@ def _rings(values: Iterable[Any], kind: np.dtype[Any]) -> npt.NDArray[np.int32]:
     return np.frombuffer(b"".join(rings), dtype=kind.base).reshape(len(rings), -1)
 
 
+def _packed(values: Iterable[Any], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], Int64]:
+    width = dtype.itemsize
+    blobs = [data if isinstance(data, bytes) and len(data) % width == 0 else b"" for data in values]
+    return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(np.array([len(b) // width for b in blobs]))
+
+
 _NOBODY: dict[str, list[Any]] = {name: [0] for name in (*RFM_STATE, *TOTALS, "newest_day", "hot_slot", "as_of")}
 
 CUSTOMER_RFM = tuple(customer_rfm(_NOBODY, currency_exponent=0))
 """Names of the features that `customer_rfm` returns."""
+
+CUSTOMER_SESSION = tuple(customer_session({"as_of": [0], "history": [b""], "recent": [b""]}))
+"""Names of the features that `customer_session` returns."""
 
 ITEM_POPULARITY = tuple(item_popularity(_NOBODY | {"daily": [b""], "hot": [b""]}))
 """Names of the features that `item_popularity` returns."""

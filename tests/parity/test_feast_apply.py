@@ -13,7 +13,7 @@ from feature_repo.views import views
 
 pytestmark = pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature")
 
-ON_DEMAND = ["customer_rfm", "item_popularity"]
+ON_DEMAND = ["customer_rfm", "customer_session", "item_popularity"]
 
 
 def names_of(shop_name: str) -> list[str]:

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from feature_repo.catalogue import Catalogue
-from feature_repo.customer_state import CustomerStates
+from feature_repo.customer_state import RECENT, CustomerStates
 from feature_repo.items_state import ITEM_STATE, SLOT, TOTALS, empty_items
 from feature_repo.materialise import customer_features
-from feature_repo.on_demand import CUSTOMER_RFM, ITEM_POPULARITY
+from feature_repo.on_demand import CUSTOMER_RFM, CUSTOMER_SESSION, ITEM_POPULARITY
 from feature_repo.online_store import POSITION, VERSION, OnlineStore, Outcome
 from feature_repo.popularity import popularity
-from feature_repo.purchases import DAY
+from feature_repo.purchases import DAY, PURCHASE
 from feature_repo.redis_commands import connect
 from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.rows import Selection
@@ -200,6 +200,34 @@ def test_customer_rfm_is_the_kernel(feature_store: Any, store: OnlineStore) -> N
     assert names == list(CUSTOMER_RFM)
     for name in names:
         assert found[name] == expected[name].tolist(), name
+
+
+def test_customer_session_is_the_kernel(feature_store: Any, store: OnlineStore) -> None:
+    layout, minute = LAYOUTS[0], 60_000_000
+    ago = {
+        "looking": ([30, 5, 1], []),
+        "buying": ([], [12]),
+        "both": ([3], [40]),
+        "gone": ([45], []),
+        "silent": ([], []),
+    }
+    recent, lines = [], []
+    for looks, bought in ago.values():
+        own, paid = np.zeros(len(looks), RECENT), np.zeros(len(bought), PURCHASE)
+        own["time"], own["type"] = NOON - np.array(looks, dtype=np.int64) * minute, 1
+        paid["time"], paid["quantity"] = NOON - np.array(bought, dtype=np.int64) * minute, 1
+        recent.append(own.tobytes())
+        lines.append(paid.tobytes())
+    n, ids = len(ago), list(ago)
+    blank = customer_features(SHOP, CustomerStates.empty(n), Catalogue(SHOP.item_attributes))
+    columns = {name: values.tolist() for name, values in blank.items()} | {"history": lines, "recent": recent}
+    store.write_rows(layout, ids, columns, np.full(n, NOON), range(n))
+    found = feature_store.get_online_features(
+        [f"customer_session:{name}" for name in CUSTOMER_SESSION],
+        entity_rows(layout.entity, [*ids, "nobody"], as_of=NOON),
+    ).to_dict()
+    assert found["session_events"] == [3, 1, 1, 0, 0, 0]
+    assert found["session_minutes"] == [30, 12, 3, 0, 0, 0]
 
 
 def test_item_popularity_is_the_kernel(feature_store: Any, store: OnlineStore) -> None:
