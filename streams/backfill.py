@@ -4,6 +4,7 @@ Afterwards everything looks as if the stream had brought it: rows in the online 
 rows carry position -1, item state the source `backfill`, and Redis says where the stream takes over.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Client, send
 from feature_repo.shop import Shop
-from streams import offline
+from streams import offline, topic_identity
 from streams.contracts.topics import Topics
 from streams.history import History, blocks, history
 from streams.ingest.changelog import Changelog
@@ -31,15 +32,18 @@ from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import remember_all
 from streams.ingest.item_writer import BACKFILL, ItemWriter
 from streams.ingest.partition_log import applied_position
-from streams.ingest.start import BACKFILL_KEY, BACKFILLING_KEY, Backfilled, read_backfilled
+from streams.ingest.start import BACKFILL_KEY, Backfilled, read_backfilled
+from streams.lease import UNFINISHED_KEY, HeldElsewhereError, Lease, mark_finished, mark_unfinished
 from streams.sender import Sender
+from streams.topic_identity import TopicIdentity
 from streams.watermarks import watermarks
 
 POSITION = -1
 """Position of a customer whose state comes from a backfill."""
 
+COMMAND = "headwater backfill"
+
 _ITEMS_AT_ONCE = 5_000
-_LOCK_S = 900
 
 
 class BackfillError(RuntimeError):
@@ -126,6 +130,7 @@ class Backfill:
         self._report(Progress("reading", 0, table.num_rows))
         found = history(table)
         self._report(Progress("reading", table.num_rows, table.num_rows))
+        mark_unfinished(self._stores.client, COMMAND)
         remember_all(self._stores.client, self._catalogue, found.item_ids)
         states = empty_items(len(found.item_ids))
         accepted = np.zeros(table.num_rows, dtype=bool)
@@ -141,7 +146,7 @@ class Backfill:
         kept = table.filter(pa.array(accepted))
         offline.write_range(self._stores.offline, kept, offline.BACKFILL, 0, table.num_rows)
         record = Backfilled(until, kept.num_rows, source, {str(p): offset for p, offset in stream.items()})
-        send(self._stores.client, [(b"SET", BACKFILL_KEY, msgspec.json.encode(record))])
+        self._say(record, stream)
         self._report(Progress("offline store", 1, 1))
         return Summary(
             table.num_rows,
@@ -151,6 +156,16 @@ class Backfill:
             len(found.item_ids),
             time.monotonic() - began,
         )
+
+    def _say(self, record: Backfilled, stream: Mapping[int, int]) -> None:
+        """Leave word of what was done, in the changelogs first: what Redis says may be lost."""
+        client, topic = self._stores.client, confirm_topic(self._stores)
+        self._changelog.backfilled(msgspec.json.encode(record))
+        for partition, offset in stream.items():
+            self._changelog.position(partition, offset, topic)
+        self._stores.sender.flush(120.0)
+        send(client, [(b"SET", BACKFILL_KEY, msgspec.json.encode(record))])
+        mark_finished(client)
 
     def _block(self, found: History, first: int, end: int) -> tuple[npt.NDArray[np.int8], ItemDeltas]:
         rows = np.arange(found.offsets[first], found.offsets[end])
@@ -200,29 +215,70 @@ def guarded(stores: Stores, replacing: bool, reset: Callable[[], None]) -> Itera
     """
     if not replacing:
         _refuse_twice(stores)
-    if not send(stores.client, [(b"SET", BACKFILLING_KEY, b"1", b"NX", b"EX", _LOCK_S)])[0]:
-        raise BackfillError(
-            f"another backfill is under way; if it was killed, wait {_LOCK_S // 60} minutes or remove the key "
-            f"{BACKFILLING_KEY.decode()} from Redis"
-        )
     try:
-        low, high = _ends(stores)
-        # Workers lose their partitions by this, and can't take them up while the lock is there.
-        send(stores.client, [(b"DEL", b"hw:stream:%d" % partition) for partition in range(stores.partitions)])
-        if replacing:
-            time.sleep(1.0)  # for a batch that was on its way
-            reset()
-        yield high if replacing else low
-    finally:
-        send(stores.client, [(b"DEL", BACKFILLING_KEY)])
+        with Lease(stores.client, COMMAND):
+            low, high = ends(stores)
+            if replacing:
+                mark_unfinished(stores.client, COMMAND)
+            take_partitions_away(stores)
+            if replacing:
+                time.sleep(1.0)  # for a batch that was on its way
+                reset()
+                topic_identity.note(stores.client, stores.offline, topic_identity.look_up(stores.kafka, _topic(stores)))
+            else:
+                _remove_leftovers(stores)
+                confirm_topic(stores)
+            yield high if replacing else low
+    except HeldElsewhereError as error:
+        raise BackfillError(str(error)) from error
+
+
+def take_partitions_away(stores: Stores) -> None:
+    """Have workers lose their partitions; they can't take them up while the lease is held."""
+    found = list(stores.client.scan_iter(match=b"hw:stream:*", count=1000))
+    send(stores.client, [(b"DEL", key) for key in found])
+
+
+def confirm_topic(stores: Stores) -> TopicIdentity:
+    """Return the topic of interactions, after making sure that the stores know no other one.
+
+    Raises
+    ------
+    BackfillError: they do.
+    """
+    found = topic_identity.look_up(stores.kafka, _topic(stores))
+    for known in (topic_identity.in_redis(stores.client), topic_identity.in_offline_store(stores.offline)):
+        if known is not None and not found.same_topic(known):
+            raise BackfillError(
+                f"topic {_topic(stores)!r} has {found}, but the stores were filled from {known}; see headwater status"
+            )
+    topic_identity.note(stores.client, stores.offline, found)
+    return found
+
+
+def _topic(stores: Stores) -> str:
+    return stores.topics.interactions.name
+
+
+def _unfinished(stores: Stores) -> bool:
+    return bool(send(stores.client, [(b"GET", UNFINISHED_KEY)])[0] == COMMAND.encode())
+
+
+def _remove_leftovers(stores: Stores) -> None:
+    """Remove what a backfill that was killed had written offline; rows are simply written again."""
+    if _unfinished(stores):
+        for name in ("commits", "interactions"):
+            shutil.rmtree(stores.offline / name, ignore_errors=True)
 
 
 def _refuse_twice(stores: Stores) -> None:
+    if _unfinished(stores):
+        return
     way_out = "Give --replace to forget it all and start over from the end of the stream."
     before = read_backfilled(stores.client)
     if before is not None:
         raise BackfillError(f"{before.rows:,} events of {before.source} are backfilled already. {way_out}")
-    low, _ = _ends(stores)
+    low, _ = ends(stores)
     for partition in range(stores.partitions):
         position = applied_position(stores.client, partition)
         if position is not None and position > low[partition]:
@@ -234,7 +290,7 @@ def _refuse_twice(stores: Stores) -> None:
         raise BackfillError(f"the offline store {stores.offline} is not empty. {way_out}")
 
 
-def _ends(stores: Stores) -> tuple[dict[int, int], dict[int, int]]:
+def ends(stores: Stores) -> tuple[dict[int, int], dict[int, int]]:
     """Return each partition's oldest and next offset."""
     topic = stores.topics.interactions.name
     consumer = Consumer({**stores.kafka, "group.id": "headwater-metadata"})

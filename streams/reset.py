@@ -8,7 +8,6 @@ from itertools import islice
 
 from feature_repo.entity_key import entity_value, feature_field, timestamp_field
 from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD
-from feature_repo.items_state import empty_items
 from feature_repo.online_store import POSITION, VERSION
 from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
@@ -32,9 +31,16 @@ def reset(stores: Stores, shop: Shop) -> None:
     items = item_purchases(shop)
     for keys in _batches(stores, items):
         _forget_items(stores, changelog, items, keys)
+    changelog.backfilled(None)
     stores.sender.flush(120.0)
     send(stores.client, [(b"DEL", BACKFILL_KEY)])
-    shutil.rmtree(stores.offline, ignore_errors=True)
+    forget_offline(stores)
+
+
+def forget_offline(stores: Stores) -> None:
+    """Remove all events from the offline store; whom it knows to be erased stays erased."""
+    for name in ("commits", "interactions"):
+        shutil.rmtree(stores.offline / name, ignore_errors=True)
 
 
 def _forget_items(stores: Stores, changelog: Changelog, layout: ViewLayout, keys: list[bytes]) -> None:
@@ -45,12 +51,10 @@ def _forget_items(stores: Stores, changelog: Changelog, layout: ViewLayout, keys
         stores.client,
         [(b"HDEL", key, *_fields(layout), *names) for key, names in zip(keys, own, strict=True)],
     )
-    nothing = empty_items(1).tobytes()
     for key, names in zip(keys, own, strict=True):
         item = entity_value(ITEM.join_key, key) or ""
-        for name in names:
-            if name.startswith(STATE_FIELD.encode()):
-                changelog.items(name[len(STATE_FIELD) :].decode(), 0, [(item, nothing)])
+        parts = [name[len(STATE_FIELD) :] for name in names if name.startswith(STATE_FIELD.encode())]
+        changelog.forget_items([b"%b:%b" % (source, item.encode()) for source in parts])
 
 
 def _fields(layout: ViewLayout) -> list[bytes]:

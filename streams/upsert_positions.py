@@ -8,16 +8,16 @@ what is there already stays as it is.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from feature_repo.redis_commands import Client, Connections, Script, call, send
 from streams.contracts.observability import REREAD, logger
 from streams.contracts.operations import DeadLetter
+from streams.ranges import STALL_S, consumer_config, read_range
 from streams.upserts import Raw
 from streams.watermarks import watermarks
 
@@ -25,8 +25,6 @@ log = logger(__name__)
 
 AT_ONCE = 2_000
 """Records read again at a time."""
-
-_STALL_S = 30.0
 
 _ADVANCE = Script("""
 local stored = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
@@ -75,22 +73,14 @@ class Reader:
 
     def __init__(self, topic: str, group: str, config: Mapping[str, Any]) -> None:
         self.topic = topic
-        self._config = {
-            **config,
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-        }
+        self._plain = config
+        self._config = consumer_config(config, group)
 
     def committed(self, partitions: Sequence[int]) -> dict[int, int]:
         """Return the offsets that the group has committed, of those partitions that have one."""
         consumer = Consumer(self._config)
         try:
-            found = consumer.committed([TopicPartition(self.topic, each) for each in partitions], timeout=_STALL_S)
+            found = consumer.committed([TopicPartition(self.topic, each) for each in partitions], timeout=STALL_S)
         finally:
             consumer.close()
         return {each.partition: each.offset for each in found if each.offset > 0}
@@ -99,7 +89,7 @@ class Reader:
         """Return the partitions' ends."""
         consumer = Consumer(self._config)
         try:
-            return {each: watermarks(consumer, self.topic, each, _STALL_S)[1] for each in partitions}
+            return {each: watermarks(consumer, self.topic, each, STALL_S)[1] for each in partitions}
         finally:
             consumer.close()
 
@@ -111,36 +101,8 @@ class Reader:
         TimeoutError: nothing came for half a minute.
         KafkaException: the broker can't be reached.
         """
-        consumer = Consumer(self._config)
-        try:
-            consumer.assign([TopicPartition(self.topic, partition, start)])
-            last, done = time.monotonic(), False
-            while not done:
-                messages = consumer.consume(AT_ONCE, 0.5)
-                done = any(_ends(message, stop) for message in messages)
-                found = [_raw(message) for message in messages if message.error() is None]
-                if some := [record for record in found if record.offset < stop]:
-                    yield some
-                if messages:
-                    last = time.monotonic()
-                elif time.monotonic() - last > _STALL_S:
-                    raise TimeoutError(f"partition {partition} of {self.topic!r}: nothing for {_STALL_S:.0f} s")
-        finally:
-            consumer.close()
-
-
-def _ends(message: Message, stop: int) -> bool:
-    error = message.error()
-    if error is None:
-        return (message.offset() or 0) >= stop - 1
-    if error.code() == KafkaError._PARTITION_EOF:
-        return True
-    if not error.retriable() and error.code() not in _PASSING:
-        raise KafkaException(error)
-    return False
-
-
-_PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
+        for messages in read_range(self._plain, self.topic, partition, start, stop, AT_ONCE):
+            yield [_raw(message) for message in messages]
 
 
 def _raw(message: Message) -> Raw:

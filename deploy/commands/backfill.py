@@ -52,7 +52,7 @@ def command(name: str, mapping: Path | None, until: str | None, replace: bool) -
         source = open_source(name, mapping)
         stop = _moment(until, source, "--until")
         _publish_catalogue(source, settings)
-        with _progress(console) as report:
+        with bars(console) as report:
             summary = run(source, stop, settings, replacing=replace, report=report)
     except (BackfillError, DeliveryError, FileNotFoundError, KafkaException, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error
@@ -117,7 +117,8 @@ def told(summary: Summary) -> list[str]:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+def bars(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Show a bar for each step that is reported."""
     tasks: dict[str, TaskID] = {}
     columns = (
         SpinnerColumn(),
@@ -126,11 +127,11 @@ def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Bars(*columns, console=console) as bars:
+    with Bars(*columns, console=console) as shown:
 
         def report(progress: Progress) -> None:
             if progress.step not in tasks:
-                tasks[progress.step] = bars.add_task(progress.step)
-            bars.update(tasks[progress.step], completed=progress.done, total=progress.total or None)
+                tasks[progress.step] = shown.add_task(progress.step)
+            shown.update(tasks[progress.step], completed=progress.done, total=progress.total or None)
 
         yield report

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from feature_repo.redis_commands import Client, Script, call, send
+from feature_repo.redis_commands import Client, Connections, Script, call, send
 
 
 class LostPartitionError(RuntimeError):
@@ -87,10 +87,13 @@ class PartitionLog:
     ----------
     client: must not repeat a command by itself when a connection breaks: what comes after the break may be
         another state of Redis.
+    connections: of the client; a new one is taken for another state, too.
     """
 
-    def __init__(self, client: Client, partition: int) -> None:
+    def __init__(self, client: Client, partition: int, connections: Connections | None = None) -> None:
         self._client = client
+        self._connections = connections or Connections()
+        self._made = 0
         self.partition = partition
         self._key = b"hw:stream:%d" % partition
         self._fence = 0
@@ -99,6 +102,7 @@ class PartitionLog:
         """Take the partition; from now on an earlier owner's batches are refused."""
         fence, position, items, wal = self._run(_CLAIM)
         self._fence = int(fence)
+        self._made = self._connections.made
         return Claim(
             self._fence,
             None if position is None else int(position),
@@ -114,6 +118,7 @@ class PartitionLog:
         LostPartitionError: another worker has taken the partition.
         """
         self._accepted(self._run(_RESUME, self._fence, start), start)
+        self._unbroken()
 
     def begin(self, start: int, stop: int, items: list[tuple[str, bytes]]) -> None:
         """Write ahead what the batch `[start, stop)` makes of the items; the batch before must be done by then.
@@ -122,8 +127,10 @@ class PartitionLog:
         ------
         LostPartitionError: another worker has taken the partition, or Redis does not know the batch before.
         """
+        self.check()  # on the same connection: what is begun on a Redis that was set back would hide what it lost
         wal = msgspec.msgpack.encode(WriteAhead(start, stop, items)) if items else b""
         self._accepted(self._run(_BEGIN, self._fence, start, stop, wal), start)
+        self._unbroken()
 
     def finish(self, stop: int) -> None:
         """Say that everything before `stop` is done.
@@ -132,13 +139,25 @@ class PartitionLog:
         ------
         LostPartitionError: as in `begin`.
         """
+        self.check()
         self._accepted(self._run(_FINISH, self._fence, stop), stop)
+        self._unbroken()
 
     def check(self) -> None:
-        """Raise `LostPartitionError` if another worker has taken the partition, or Redis has lost it."""
+        """Raise `LostPartitionError` if another worker has taken the partition, or Redis may have lost something."""
         found = send(self._client, [(b"HGET", self._key, b"fence")])[0]
         if found != b"%d" % self._fence:
             self._accepted(b"fenced", 0)
+        self._unbroken()
+
+    def _unbroken(self) -> None:
+        # A pool replaces a connection that was closed while it lay idle; a Redis that came back older in between looks
+        # as it did before the writes that it lost.
+        if self._connections.made != self._made:
+            raise LostPartitionError(
+                f"partition {self.partition} of interactions: the connection to Redis broke, and Redis may have come "
+                f"back older than it was"
+            )
 
     def confirm(self, next_offset: int) -> None:
         """Raise `LostPartitionError` unless Redis is as the last batch, which ended before this offset, has left it."""

@@ -1,18 +1,15 @@
 """Events in, rows right: the hot path on a real Kafka and a real Redis, compared with one pass over the topic."""
 
 import random
-import threading
 from collections import Counter
 
 import pytest
 
 from feature_repo.fold import Outcome
-from streams import offline
 from streams.contracts.codec import encode
 from streams.contracts.operations import Reason
 from streams.ingest import service
 from streams.ingest.partition_log import LostPartitionError
-from streams.ingest.start import TopicChangedError
 from streams.ingest.worker import Pace, Worker
 from streams.sources.malformed import malformed_records
 from tests.streams.ingest_site import START, IngestSite, made_events, made_items
@@ -171,17 +168,3 @@ def test_a_customer_on_a_partition_that_is_not_its_own_is_refused(site: IngestSi
         site.wait_until_applied()
     assert [each.reason for each in site.dead_letters()] == [Reason.WRONG_PARTITION] * 3
     site.assert_equals_one_pass()
-
-
-def test_a_topic_that_was_made_anew_is_refused(site: IngestSite) -> None:
-    site.publish_events(made_events(20))
-    site.client.hset("hw:stream:1", mapping={"position": 1000, "items": 1000})
-    worker = site.worker()
-    with pytest.raises(TopicChangedError, match=r"partition 1 of .* ends at offset \d+, but the stores hold 1000"):
-        worker.run(threading.Event())
-
-
-def test_a_redis_that_lost_its_backfill_is_refused(site: IngestSite) -> None:
-    offline.write_range(site.offline, offline.SCHEMA.empty_table(), offline.BACKFILL, 0, 5)
-    with pytest.raises(RuntimeError, match="holds a backfill that Redis knows nothing of"):
-        site.worker().run(threading.Event())
