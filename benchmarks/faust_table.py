@@ -57,7 +57,10 @@ def measure(settings: Settings, some: Iterable[Interaction], events: int, timeou
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=True)
     except subprocess.SubprocessError as error:
         raise RuntimeError(f"the Faust table failed: {error}\n{getattr(error, 'stderr', '')}") from error
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    _, brace, rest = done.stdout.partition("{")  # before it, what Faust does to a terminal
+    if not brace:
+        raise RuntimeError(f"the Faust table said nothing of what it counted: {done.stdout!r}\n{done.stderr}")
+    found = json.loads(brace + rest)
     return float(found["events"] / found["seconds"])
 
 

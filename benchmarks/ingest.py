@@ -43,7 +43,7 @@ class Plan:
     seconds: float = 300.0
     customers: int = 100_000
     items: int = 20_000
-    compare: int = 30_000
+    compare: int = 20_000
     pushes: int = 200
 
     @property
