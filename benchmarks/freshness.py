@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Producer
 
+from benchmarks.shop_process import ShopProcess
+from benchmarks.withdrawal import measure as measure_withdrawal
+from benchmarks.worker_metrics import total
+from deploy.demo.world import World
 from serving.client import RecommendationClient
 from streams.contracts.codec import encode
 from streams.contracts.events import Interaction, InteractionType
 from streams.settings import Settings
+
+EVENTS = "headwater_events_total"
 
 
 class UnseenError(TimeoutError):
@@ -100,3 +106,42 @@ def measure(
             progress()
             time.sleep(pause_s)
     return np.array(milliseconds)
+
+
+def run(
+    world: World, background: float = 1000.0, probes: int = 200, withdrawals: int = 20, seconds: float = 600.0
+) -> dict[str, Any]:
+    """Measure while other customers' events come at a steady rate.
+
+    Parameters
+    ----------
+    background
+        Events a second of customers who are not asked for.
+    seconds
+        For which they would come; they end with the measurement.
+
+    Returns
+    -------
+    dict
+        ``p50_ms``, ``p99_ms`` from producing an event to the first answer that had seen it; ``withdrawn_ms`` from
+        deleting an item to the last answer that held it; ``background_events_per_s`` as the stream applied them.
+    """
+    asked = world.customers[0][:200]
+    items = next(world.source.chunks(world.cut))["item_id"].unique().to_pylist()[:500]
+    name = uuid.uuid4().hex[:8]  # so that nothing is a duplicate of an earlier run's
+    with ShopProcess(world, background, seconds, start=world.cut + 1, without=asked, name=name):
+        before, started = total(world.streams_metrics, EVENTS), time.monotonic()
+        time.sleep(5.0)
+        found = measure(world.settings, asked, items, world.last_event_at // 1000, probes=probes)
+        gone = measure_withdrawal(
+            world.settings, asked, {item.item_id: item for item in world.source.items()}, withdrawals
+        )
+        rate = (total(world.streams_metrics, EVENTS) - before) / (time.monotonic() - started)
+    p50, p99 = np.percentile(found, [50, 99])
+    return {
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        "probes": len(found),
+        "background_events_per_s": rate,
+        "withdrawn_ms": {"p50": float(np.median(gone)), "max": float(gone.max()), "probes": len(gone)},
+    }
