@@ -105,6 +105,10 @@ class FreshnessProbe(threading.Thread):
                 self._seconds.append(now - sent.at)
                 self._waiting.remove(sent)
 
+    def stop(self) -> None:
+        """Publish no more; look for those under way."""
+        self._stopping.set()
+
     def finish(self, timeout_s: float = 60.0) -> npt.NDArray[np.float64]:
         """Stop, wait for the last ones, and return ``float64[sent]``: milliseconds from sending to being written.
 
@@ -113,7 +117,7 @@ class FreshnessProbe(threading.Thread):
         RuntimeError
             When the probe broke off, or events were not written in time.
         """
-        self._stopping.set()
+        self.stop()
         self.join(timeout_s)
         if self._error is not None:
             raise RuntimeError(f"the freshness probe broke off: {self._error}") from self._error

@@ -27,6 +27,9 @@ Say = Callable[[str], None]
 Figures = dict[str, Any]
 
 
+DRAIN_TIMEOUT_S = 900.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What to measure.
@@ -108,9 +111,10 @@ def _under_load(world: World, plan: Plan, say: Say) -> Figures:
         probe.start()
         sent = shop.result()
         at_stop = lag()
-        milliseconds = probe.finish()
-        lag.wait_until(0)
+        probe.stop()
+        lag.wait_until(0, timeout_s=DRAIN_TIMEOUT_S)
         seconds = time.monotonic() - started
+        milliseconds = probe.finish()
         samples = watch.finish()
         events = sum(lag.ends().values())
         spent = {"producer": sent["processor_s"], **meter.seconds(), "probes": time.process_time() - own}
