@@ -21,6 +21,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Connections, connect
 from feature_repo.shop import Shop, load_shop
+from streams.compaction import Compaction, Compactor
 from streams.contracts.codec import encode
 from streams.contracts.observability import READY, TRIGGERS, configure_logging, logger, serve_metrics
 from streams.contracts.operations import DeadLetter
@@ -90,6 +91,7 @@ def build(settings: Settings, shop: Shop, step: Step = pass_by) -> faust.App:
     _add_agent(app, settings, settings.topics.items, lambda store: Items(store, shop).apply)
     _add_agent(app, settings, settings.topics.customers, _customers(settings, shop))
     _add_triggers(app, settings)
+    _add_compaction(app, settings)
     agents_ready = ready.part("agents")
 
     app.on_partitions_assigned.connect(agents_ready, weak=False)
@@ -186,6 +188,18 @@ def _add_triggers(app: faust.App, settings: Settings) -> None:
             await channel.send(key=trigger.trigger_id.encode(), value=encode(trigger))
             TRIGGERS.labels(trigger.reason.value).inc()
             log.info("training asked for", reason=trigger.reason.value, interactions=trigger.interactions)
+
+
+def _add_compaction(app: faust.App, settings: Settings) -> None:
+    how = Compaction(full=settings.compact_full_rows, grace_s=settings.compact_grace_seconds)
+    compactor = Compactor(offline_path(settings), how)
+
+    @app.timer(settings.compact_every_seconds, on_leader=True, name="compaction")  # type: ignore[untyped-decorator]
+    async def compact() -> None:
+        try:
+            await asyncio.to_thread(compactor.run)
+        except (OSError, ValueError) as error:
+            log.warning("the offline store was not compacted", error=str(error))
 
 
 def _now() -> int:

@@ -80,6 +80,14 @@ class Ledger:
         """Return a customer's erasures in the order of time."""
         return sorted(self._of.get(customer_hash(customer_id), ()), key=lambda each: (each.erased_at, each.offset))
 
+    def reach(self) -> dict[str, int]:
+        """Return for each partition (as a string) the offset before which all of its erasures are."""
+        found: dict[str, int] = {}
+        for erasure in (each for some in self._of.values() for each in some):
+            name = str(erasure.partition)
+            found[name] = max(found.get(name, 0), erasure.offset + 1)
+        return found
+
     def repeats(self, erasure: Erasure) -> bool:
         """Tell whether an erasure has been asked for by the same tombstone at another place in the stream."""
         return bool(erasure.cause) and any(

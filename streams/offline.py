@@ -147,13 +147,14 @@ def commits(path: Path) -> list[Commit]:
     """
     while True:
         try:
-            found = [_read_marker(path / "commits" / name) for name in markers(path)]
+            found = [read_marker(path / "commits" / name) for name in markers(path)]
         except FileNotFoundError:  # merged into another just now
             continue
         return sorted(found, key=lambda each: (each.partition, each.start, each.stop))
 
 
-def _read_marker(marker: Path) -> Commit:
+def read_marker(marker: Path) -> Commit:
+    """Read one marker; raises as `commits`, and FileNotFoundError."""
     try:
         return msgspec.json.decode(marker.read_bytes(), type=Commit)
     except msgspec.MsgspecError as error:
@@ -231,6 +232,12 @@ def interactions(
     return pa.concat_tables([empty, *tables])
 
 
+def rows_from(path: Path, commit: Commit, first: int) -> int:
+    """Return how many rows of a range have an offset from `first` on."""
+    offsets = [pq.read_table(path / file, columns=["offset"], partitioning=None)["offset"] for file in commit.files]
+    return sum(int(np.count_nonzero(column.to_numpy() >= first)) for column in offsets)
+
+
 Bound = tuple[str, int | None, Callable[..., Any]]
 """A column, a value, and the comparison that its rows must stand; without a value all do."""
 
@@ -268,4 +275,4 @@ def retired(path: Path) -> Iterator[Commit]:
     for marker in (path / "retired").glob("*.json"):
         if not marker.name.startswith("."):
             with contextlib.suppress(FileNotFoundError):
-                yield _read_marker(marker)
+                yield read_marker(marker)

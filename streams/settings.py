@@ -39,6 +39,13 @@ class Settings(BaseSettings):
     train_every_interactions: int = Field(default=20_000, ge=1)
     train_every_seconds: float = Field(default=3600.0, gt=0)
 
+    compact_every_seconds: float = Field(default=300.0, gt=0)
+    """How often the offline store is compacted, and freed of rows of erased customers."""
+    compact_full_rows: int = Field(default=500_000, ge=1)
+    """A range of the offline store with so many rows is not merged any more."""
+    compact_grace_seconds: float = Field(default=3600.0, ge=0)
+    """For how long replaced files stay, for trainers that are reading them."""
+
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     kafka_sasl_mechanism: str | None = None
     kafka_sasl_username: str | None = None

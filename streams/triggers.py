@@ -5,7 +5,7 @@ of the topic `training-triggers` itself, so any process can take over.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,35 @@ class Every(msgspec.Struct, frozen=True):
     least: int = 1
 
 
-def new_interactions(commits: Iterable[Commit], positions: Mapping[str, int]) -> int:
-    """Return the number of accepted interactions of the stream beyond positions (partition -> next offset)."""
-    return sum(
-        commit.rows
-        for commit in commits
-        if commit.partition != offline.BACKFILL and commit.start >= positions.get(str(commit.partition), 0)
-    )
+RowsFrom = Callable[[Commit, int], int]
+"""Tells how many accepted interactions a range has from an offset on."""
+
+
+def new_interactions(commits: Iterable[Commit], positions: Mapping[str, int], rows_from: RowsFrom) -> int:
+    """Return the number of accepted interactions of the stream beyond positions (partition -> next offset).
+
+    Parameters
+    ----------
+    rows_from: asked where a position, or the end of another range, lies within a range: compaction has merged both
+        sides, or two workers wrote it.
+    """
+    total = 0
+    for commit, first in offline.distinct(each for each in commits if each.partition != offline.BACKFILL):
+        first = max(first, positions.get(str(commit.partition), 0))
+        if first <= commit.start:
+            total += commit.rows
+        elif first < commit.stop:
+            total += rows_from(commit, first)
+    return total
 
 
 def due(
-    commits: Iterable[Commit], last: TrainingTrigger | None, since: int, now: int, every: Every
+    commits: Iterable[Commit],
+    last: TrainingTrigger | None,
+    since: int,
+    now: int,
+    every: Every,
+    rows_from: RowsFrom,
 ) -> TrainingTrigger | None:
     """Return the trigger that is due, None if it is too early.
 
@@ -53,9 +71,10 @@ def due(
     last: the last trigger sent, by whomever.
     since: without a last trigger, age counts from here; milliseconds since the epoch.
     now: milliseconds since the epoch.
+    rows_from: see `new_interactions`.
     """
     found = list(commits)
-    fresh = new_interactions(found, last.positions if last else {})
+    fresh = new_interactions(found, last.positions if last else {}, rows_from)
     age_s = (now - (last.created_at if last else since)) / 1000
     if fresh >= every.interactions:
         reason = TriggerReason.COUNT
@@ -95,7 +114,7 @@ def last_trigger(topic: str, config: Mapping[str, Any], timeout: float = 10.0) -
 
 
 class NewCommits:
-    """The offline store's markers, each file read once.
+    """The offline store's markers, each file read once for as long as it is there.
 
     Parameters
     ----------
@@ -105,13 +124,44 @@ class NewCommits:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, Commit] = {}
+        self._counted: dict[tuple[str, int], int] = {}
 
     def read(self) -> list[Commit]:
         """Return all markers there are now."""
-        for marker in (self._path / "commits").glob("*.json"):
-            if marker.name not in self._known and not marker.name.startswith("."):
-                self._known[marker.name] = msgspec.json.decode(marker.read_bytes(), type=Commit)
-        return list(self._known.values())
+        while True:
+            names = offline.markers(self._path)
+            try:
+                self._known = {name: self._read(name) for name in names}
+            except FileNotFoundError:  # merged into another just now
+                continue
+            return list(self._known.values())
+
+    def rows_from(self, commit: Commit, first: int) -> int:
+        """Return how many rows a range has from an offset on; looks into its files, once.
+
+        Raises
+        ------
+        OSError: they are gone, because the range was rewritten; what `read` returns next is of now.
+        """
+        try:
+            return self._counted[commit.name, first]
+        except KeyError:
+            pass
+        try:
+            count = offline.rows_from(self._path, commit, first)
+        except FileNotFoundError:
+            self._known = {}
+            raise
+        self._counted = {key: rows for key, rows in self._counted.items() if key[0] in self._named()}
+        self._counted[commit.name, first] = count
+        return count
+
+    def _named(self) -> set[str]:
+        return {each.name for each in self._known.values()}
+
+    def _read(self, name: str) -> Commit:
+        known = self._known.get(name)
+        return offline.read_marker(self._path / "commits" / name) if known is None else known
 
 
 class TriggerWatch:
@@ -141,7 +191,7 @@ class TriggerWatch:
         KafkaException, TimeoutError: the broker can't be reached.
         """
         commits = self._commits.read()
-        if due(commits, self._last, self._since, now, self._every) is None:
+        if due(commits, self._last, self._since, now, self._every, self._commits.rows_from) is None:
             return None
         self._last = last_trigger(self._topic, self._config)
-        return due(commits, self._last, self._since, now, self._every)
+        return due(commits, self._last, self._since, now, self._every, self._commits.rows_from)

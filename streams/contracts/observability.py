@@ -49,6 +49,9 @@ BATCH_SECONDS = Histogram("headwater_batch_seconds", "Applying one batch of inte
 STORE_ROWS = Counter("headwater_store_rows_total", "Rows written to the online store", ["view"])
 REREAD = Counter("headwater_reread_total", "Upserts read again because Redis had lost them", ["topic"])
 OFFLINE_ROWS = Counter("headwater_offline_rows_total", "Interactions written to the offline store")
+COMPACTED = Counter(
+    "headwater_compacted_ranges_total", "Ranges of the offline store that were merged, or freed of erased customers"
+)
 TRIGGERS = Counter("headwater_triggers_total", "Training triggers sent", ["reason"])
 
 # Serving.

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams import offline
+from streams import erasures, offline
+from streams.contracts.operations import Erasure
 
 DAY = offline.DAY
 
@@ -100,4 +101,27 @@ def test_a_broken_marker_is_named(tmp_path: Path) -> None:
     offline.write_range(tmp_path, rows([0]), 0, 0, 1)
     (tmp_path / "commits" / "0-0-1.json").write_text("{")
     with pytest.raises(ValueError, match=r"0-0-1\.json is no commit marker"):
+        offline.interactions(tmp_path)
+
+
+def test_no_reader_sees_what_the_ledger_has_erased(tmp_path: Path) -> None:
+    """Before its place in the stream, and whatever is as old as it; not what a customer did who came back."""
+    arrivals = [1_000, 2_000, 3_000, 9_000]
+    table = rows([0, 1, 2, 3], [500, 99_000, 600, 8_000])
+    table = table.set_column(table.schema.get_field_index("arrival"), "arrival", pa.array(arrivals))
+    offline.write_range(tmp_path, table.cast(offline.SCHEMA), 0, 0, 4)
+    offline.write_range(tmp_path, rows([0, 1], [500, 99_000], offline.BACKFILL), offline.BACKFILL, 0, 2)
+    assert sorted(stored(tmp_path)) == [0, 0, 1, 1, 2, 3]
+    entry = Erasure(customer=erasures.customer_hash("c"), erased_at=3, partition=0, offset=2)
+    erasures.write(tmp_path, [entry])
+    assert sorted(stored(tmp_path)) == [1, 3], "of the backfill only what was still to happen"
+    assert offline.interactions(tmp_path, columns=["item_id"]).num_rows == 2
+    erasures.write(tmp_path, [Erasure(customer="0" * 32, erased_at=10**9, partition=0, offset=9)])
+    assert sorted(stored(tmp_path)) == [1, 3]
+
+
+def test_a_broken_file_of_the_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / "erasures").mkdir()
+    (tmp_path / "erasures" / "0-1-1.json").write_text("{")
+    with pytest.raises(ValueError, match=r"0-1-1\.json is no file of the ledger"):
         offline.interactions(tmp_path)

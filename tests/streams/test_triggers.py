@@ -1,5 +1,6 @@
 """When training is asked for."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import offline
+from streams.compaction import Compaction, Compactor
 from streams.contracts.codec import encode
 from streams.contracts.operations import TrainingTrigger, TriggerReason
 from streams.offline import Commit
-from streams.triggers import Every, TriggerWatch, due, last_trigger
+from streams.triggers import Every, NewCommits, TriggerWatch, last_trigger, new_interactions
+from streams.triggers import due as due_with
 from tests.streams.ingest_site import IngestSite
+from tests.streams.test_compaction import Killed, fill, killed_at, rows
 
 EVERY = Every(interactions=100, seconds=60.0, least=10)
 COMMITS = [
@@ -20,6 +24,13 @@ COMMITS = [
     Commit(0, 40, 80, 40),
     Commit(1, 7, 50, 29),
 ]
+
+
+def never(commit: Commit, first: int) -> int:
+    raise AssertionError(f"asked for a part of {commit}")
+
+
+due = partial(due_with, rows_from=never)
 
 
 def trigger(created_at: int = 0, **positions: int) -> TrainingTrigger:
@@ -73,6 +84,33 @@ def test_no_interaction_counts_for_two_triggers(sizes: list[int]) -> None:
     left = due(commits, last, since=0, now=10**9, every=Every(10**9, 1.0, 0))
     assert left is not None
     assert counted + left.interactions == sum(sizes)
+
+
+def test_compaction_counts_nothing_twice_and_forgets_nothing(tmp_path: Path) -> None:
+    """Killed at any of its steps, so that merged ranges stand beside what they were made of; before, between, after."""
+    number, sizes = 1, set()
+    while True:
+        path = tmp_path / str(number)
+        fill(path, ranges=6)
+        commits = NewCommits(path)
+        positions = {"0": 15}
+        assert new_interactions(commits.read(), positions, commits.rows_from) == 15
+        step, _ = killed_at(number)
+        try:
+            Compactor(path, Compaction(fan_in=4, full=1_000, grace_s=0.0), step).run()
+            finished = True
+        except Killed:
+            finished = False
+        for watch in (commits, NewCommits(path)):
+            sizes.add(len(watch.read()))
+            assert new_interactions(watch.read(), positions, watch.rows_from) == 15, number
+            assert new_interactions(watch.read(), {}, watch.rows_from) == 30, number
+        offline.write_range(path, rows(30, 37), 0, 30, 37)
+        assert new_interactions(commits.read(), positions, commits.rows_from) == 22
+        if finished:
+            break
+        number += 1
+    assert sizes == {3, 4, 5, 6, 7}, "markers that are gone are forgotten"
 
 
 def test_the_topic_is_the_memory(site: IngestSite, tmp_path: Path) -> None:
