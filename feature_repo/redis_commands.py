@@ -43,9 +43,30 @@ class Connections:
 
     def __init__(self) -> None:
         self.made = 0
+        self._pinned = False
+
+    def renew(self, client: "Client") -> None:
+        """Make one connection anew, and none after it: once it breaks, commands fail until this is called again.
+
+        A pool would replace it between two commands without a word, and what belongs to one state of Redis would be
+        written into another. A cluster's connections come and go; they are only counted.
+        """
+        if isinstance(client, redis.RedisCluster):
+            return
+        self._pinned = False
+        client.connection_pool.disconnect()
+        client.ping()
+        self._pinned = True
 
     def opened(self, connection: Any) -> None:
-        """Greet the server on a new connection, as redis-py would have done itself."""
+        """Greet the server on a new connection, as redis-py would have done itself.
+
+        Raises
+        ------
+        redis.ConnectionError: there was to be no new one.
+        """
+        if self._pinned:
+            raise redis.ConnectionError("the connection to Redis broke; it may have come back older than it was")
         connection.on_connect()
         self.count(connection)
 

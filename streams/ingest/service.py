@@ -55,7 +55,8 @@ _PRODUCER = {
     "queue.buffering.max.kbytes": 262_144,
     "queue.buffering.max.messages": 200_000,
     # What a worker had queued when it was stopped must not come out when it is woken long after.
-    "message.timeout.ms": 5000,
+    # Its session may be over in as little as its timeout less a heartbeat's interval, 4 s.
+    "message.timeout.ms": 3000,
     # A sender wants to hear of failures; a call for each record that arrived costs more than sending it.
     "delivery.report.only.error": True,
 }

@@ -104,6 +104,10 @@ class Starts:
         self._refusals = Refusals(client)
         self.partitions = partitions
 
+    def renew(self) -> None:
+        """Stay with one connection to Redis from now on, so that all that is written goes to one state of it."""
+        self._connections.renew(self._client)
+
     def take(self, consumer: Consumer, partition: int, applier: Applier) -> tuple[Held, int]:
         """Claim a partition and recover it; return what is held and the offset to read from.
 

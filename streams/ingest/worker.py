@@ -273,6 +273,7 @@ class Worker:
         self._applier.forget()
         self._open.clear()
         self._held, self._next = {}, {}
+        self._starts.renew()
         for partition in self._assigned:
             held, start = self._starts.take(self._consumer, partition, self._applier)
             self._held[partition], self._next[partition] = held, start
