@@ -71,6 +71,16 @@ def test_stored_features_and_pairs_equal_the_oracle(world, as_of):
     assert report.mismatched == 0, str(report)
     assert report.checked > 400_000
 
+    bought = np.array(world.interactions["type"].to_pylist()) == "purchase"
+    busy = int(np.asarray(world.interactions["time"])[bought].max())
+    report = check_features(
+        SHOP, world.interactions, world.items,
+        partial(customer_rows, SHOP, result, busy), partial(item_rows, SHOP, result, busy), busy,
+    )  # fmt: skip
+    assert report.mismatched == 0, str(report)
+    assert np.count_nonzero(customer_rows(SHOP, result, busy, result.customer_ids)["at_as_of.session_events"])
+    assert np.count_nonzero(trend_of(result, busy)) > 100
+
     oracle = Oracle(SHOP, world.interactions, world.items, as_of)
     held, rng = oracle.bought_pairs(), np.random.default_rng(5)
     chosen = np.sort(rng.choice(len(held["customer_id"]), 20_000, replace=False))

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from deploy.commands.backfill import run as backfill
 from feature_repo.catalogue import CatalogueItem
@@ -55,6 +57,26 @@ def test_a_disorderly_stream(site: IngestSite) -> None:
     report = checked(site, SHOP, made_items(), as_of)
     assert report.mismatched == 0, str(report)
     assert report.checked > 120 * 12 + 40 * 16
+
+
+def test_a_lively_hour_at_its_end_and_in_its_middle(site: IngestSite) -> None:
+    """Sessions and trends, while both are going on and of instants that are past by then."""
+    site.publish_items(made_items())
+    lively = [replace(event, timestamp=START + at * 9000) for at, event in enumerate(made_events(1000, seed=8))]
+    with site.running():
+        site.publish_events(lively[:600])
+        site.wait_until_applied()
+        site.publish_events(lively[600:] + lively[500:550])
+        site.wait_until_applied()
+    for minutes in (152, 153, 70):
+        as_of = (START + minutes * 60_000) * MILLISECOND
+        report = checked(site, SHOP, made_items(), as_of)
+        assert report.mismatched == 0, str(report)
+        ids = [f"i{at}" for at in range(40)]
+        trending = item_reader(site.store, SHOP, {}, as_of)(ids)["at_as_of.trending"]
+        events = customer_reader(site.store, SHOP, as_of)([f"c{at}" for at in range(120)])["at_as_of.session_events"]
+        assert np.count_nonzero(trending) > 20
+        assert np.count_nonzero(events) > 20
 
 
 def test_a_row_that_is_not_what_it_should_be_is_found(site: IngestSite) -> None:
@@ -131,7 +153,8 @@ def test_history_in_bulk_then_the_stream_on_real_purchases(site: IngestSite) -> 
     groceries.publish_events(live[::50])  # again
     with groceries.running():
         groceries.wait_until_applied()
-    report = checked(groceries, shop, items, source.end + DAY // 2)
-    assert report.mismatched == 0, str(report)
+    for as_of in (source.end - DAY // 6, source.end + DAY // 2):
+        report = checked(groceries, shop, items, as_of)
+        assert report.mismatched == 0, str(report)
     sums = {column.column: column.checked for column in report.columns}
     assert sums["item.purchases"] == len(items)
