@@ -14,6 +14,7 @@ from feature_repo.value_proto import (
     decode_one,
     decode_timestamp,
     encode,
+    encode_bytes,
     encode_timestamps,
     read_varint,
     varint,
@@ -92,3 +93,12 @@ def test_times_at_the_seams() -> None:
     assert decode_timestamp(None) == -1
     with pytest.raises(ValueError, match="not a protobuf timestamp"):
         decode_timestamp(b"\x22\x01a")
+
+
+def test_rows_of_numbers_are_encoded_like_their_bytes() -> None:
+    numbers = np.arange(24, dtype="<i4").reshape(3, 8)
+    assert encode(ValueType.BYTES, numbers) == [encode_bytes(row.tobytes()) for row in numbers]
+    wide = np.arange(2 * 100, dtype="<i4").reshape(2, 100)
+    assert encode(ValueType.BYTES, wide[:, 10:]) == [encode_bytes(row.tobytes()) for row in wide[:, 10:]]
+    values = [None, b"", b"x" * 127, b"y" * 128, b"z" * 70_000, b"y" * 128]
+    assert encode(ValueType.BYTES, values) == [encode_bytes(value) for value in values]
