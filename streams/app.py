@@ -30,6 +30,7 @@ from streams.dead_letters import DeadLetters
 from streams.erasure_topics import ErasureRecords
 from streams.ingest.service import Ingest, make_producer, offline_path
 from streams.ingest.steps import Step, pass_by
+from streams.scrub import Scrubber, Scrubbing
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.triggers import Every, TriggerWatch
@@ -92,6 +93,7 @@ def build(settings: Settings, shop: Shop, step: Step = pass_by) -> faust.App:
     _add_agent(app, settings, settings.topics.customers, _customers(settings, shop))
     _add_triggers(app, settings)
     _add_compaction(app, settings)
+    _add_scrubbing(app, settings)
     agents_ready = ready.part("agents")
 
     app.on_partitions_assigned.connect(agents_ready, weak=False)
@@ -200,6 +202,14 @@ def _add_compaction(app: faust.App, settings: Settings) -> None:
             await asyncio.to_thread(compactor.run)
         except (OSError, ValueError) as error:
             log.warning("the offline store was not compacted", error=str(error))
+
+
+def _add_scrubbing(app: faust.App, settings: Settings) -> None:
+    def make() -> Scrubber:
+        group = f"{settings.topic_prefix}headwater-scrub"
+        return Scrubber(settings.topics, settings.kafka_config(), group, Sender(make_producer(settings)))
+
+    app.service(type("Scrubbing", (Scrubbing,), {"make": staticmethod(make)}))
 
 
 def _now() -> int:

@@ -23,11 +23,14 @@ class Sender:
         value: bytes | None,
         key: bytes | None = None,
         headers: list[tuple[str, str | bytes | None]] | None = None,
+        partition: int | None = None,
     ) -> None:
-        """Queue a record; waits while the queue is full."""
+        """Queue a record, on the partition of its key unless one is given; waits while the queue is full."""
         while True:
             try:
-                if headers:
+                if partition is not None:
+                    self._producer.produce(topic, value, key, partition, on_delivery=self._delivered)
+                elif headers:
                     self._producer.produce(topic, value, key, on_delivery=self._delivered, headers=headers)
                 else:
                     self._producer.produce(topic, value, key, on_delivery=self._delivered)

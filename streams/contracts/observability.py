@@ -36,6 +36,7 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120
 EVENTS = Counter("headwater_events_total", "Interactions read, by what became of them", ["outcome"])
 DEAD_LETTERS = Counter("headwater_dead_letters_total", "Records sent to the dead letters", ["reason"])
 ERASURES = Counter("headwater_erasures_total", "Customers erased")
+SCRUBBED = Counter("headwater_scrubbed_records_total", "Records deleted because their customer was erased", ["topic"])
 INGEST_LAG = Gauge("headwater_ingest_lag", "Interactions not yet applied", ["partition"])
 REFUSED = Gauge("headwater_ingest_refused", "1 while a partition must not be taken up, else 0", ["partition"])
 LOST = Counter("headwater_lost_offsets_total", "Offsets gone before they were read, as was accepted", ["partition"])
