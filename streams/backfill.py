@@ -239,6 +239,12 @@ def take_partitions_away(stores: Stores) -> None:
     send(stores.client, [(b"DEL", key) for key in found])
 
 
+def raise_fences(stores: Stores) -> None:
+    """Have workers lose their partitions, and leave what is known of these as it is."""
+    found = list(stores.client.scan_iter(match=b"hw:stream:*", count=1000))
+    send(stores.client, [(b"HINCRBY", key, b"fence", 1) for key in found])
+
+
 def confirm_topic(stores: Stores) -> TopicIdentity:
     """Return the topic of interactions, after making sure that the stores know no other one.
 

@@ -193,7 +193,8 @@ class ChangelogCut:
 
     def _lag_of(self, topic: str) -> int:
         resource = ConfigResource(ResourceType.TOPIC, topic)
-        found = AdminClient(dict(self._config)).describe_configs([resource], request_timeout=30.0)[resource].result()
+        admin = AdminClient(dict(self._config))  # gone before its answer comes, it would take that with it
+        found = admin.describe_configs([resource], request_timeout=30.0)[resource].result()
         return int(found["min.compaction.lag.ms"].value)
 
 

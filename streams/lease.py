@@ -108,7 +108,7 @@ def under_way(client: Client) -> str | None:
     if holder is not None:
         return f"{holder.decode()} is filling the stores"
     if unfinished is not None:
-        return f"{unfinished.decode()} did not end: run it again, or headwater rebuild-online"
+        return f"{unfinished.decode()} has begun to fill the stores and did not end: run it again"
     return None
 
 

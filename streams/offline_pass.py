@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.customer_state import NOTHING_READ, CustomerStates
-from feature_repo.fold import fold
+from feature_repo.fold import Outcome, fold
 from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty_items
 from feature_repo.keys import item_keys
 from streams import erasures, offline
@@ -35,6 +35,7 @@ class OfflinePass:
     ledger: whom to leave out.
     partitions: of interactions.
     as_base: take everything for the base of a stream that has not begun.
+    unread: more events, of which some may be in the store already.
     report: told how many events are folded and of how many.
 
     Raises
@@ -50,16 +51,19 @@ class OfflinePass:
         ledger: Ledger,
         partitions: int,
         as_base: bool = False,
+        unread: pa.Table | None = None,
         report: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self._partitions = partitions
         self._report = report
         stored = offline.positions(path)
-        if not stored:
+        if not stored and not unread:
             raise CantRebuildError(f"the offline store {path} is empty")
-        table = erasures.without_erased(offline.interactions(path), ledger)
-        self.rows = table.num_rows
+        table = pa.concat_tables([offline.interactions(path), *([] if unread is None else [unread])])
+        table = erasures.without_erased(table, ledger)
         self._table = relabelled(table) if as_base else table
+        self._as_base = as_base
+        self._accepted = np.zeros(table.num_rows, dtype=np.bool_)
         # What was read in bulk is of no partition; where there is a base, the stream's beginning comes with its record.
         self.positions = {} if as_base else {p: at for p, at in stored.items() if p != offline.BACKFILL}
         self.backfilled: Backfilled | None = None
@@ -72,12 +76,17 @@ class OfflinePass:
         """Fold the events, some customers at a time."""
         found = history(self._table)
         streamed = self._table["partition"].to_numpy()[found.order] != offline.BACKFILL
-        offset = np.where(streamed, self._table["offset"].to_numpy()[found.order], found.events.offset)
+        base = _by_arrival(found) if self._as_base else found.events.offset
+        offset = np.where(streamed, self._table["offset"].to_numpy()[found.order], base)
         found = replace(found, events=replace(found.events, offset=offset))
         self._name_items(found)
         for first, end in blocks(found.offsets):
             yield self._block(found, streamed, first, end)
             self._report(int(found.offsets[end]), len(streamed))
+
+    def base(self) -> pa.Table:
+        """Return the events of the base, each once, as the offline store is to have them."""
+        return relabelled(self._table.filter(pa.array(self._accepted)))
 
     def parts(self) -> dict[str, Parts]:
         """Return what the customers' events gave the items."""
@@ -103,6 +112,7 @@ class OfflinePass:
         events, live = found.events.take(rows), streamed[rows]
         events = replace(events, customer=events.customer - first)
         folded = fold(CustomerStates.empty(end - first), events.take(~live))
+        self._accepted[found.order[rows[~live]]] = folded.outcome == Outcome.APPLIED
         read = folded.states.position != NOTHING_READ
         states = replace(folded.states, position=np.where(read, BASE, NOTHING_READ))
         self._add(BACKFILL, folded.deltas)
@@ -123,6 +133,14 @@ class OfflinePass:
         rows = np.searchsorted(self._keys, deltas.items)
         self._parts[source][rows] = apply_deltas(self._parts[source][rows], deltas)
         self._touched[source][rows] = True
+
+
+def _by_arrival(found: History) -> npt.NDArray[np.int64]:
+    """Return numbers below zero in the order of arrival: of two events with one id the first to come counts."""
+    n = len(found.order)
+    offset = np.empty(n, dtype=np.int64)
+    offset[np.lexsort((found.order, found.events.arrival))] = np.arange(n) - n
+    return offset
 
 
 def relabelled(table: pa.Table) -> pa.Table:

@@ -21,36 +21,31 @@ could be taken for one of the new.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
+import pyarrow as pa
 
 from feature_repo.catalogue import Catalogue
-from feature_repo.item_partials import ItemPartials
-from feature_repo.item_totals import total_columns
-from feature_repo.items_state import total
-from feature_repo.online_store import VERSION
 from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
-from feature_repo.views import item_purchases
 from streams import offline, topic_identity
-from streams.backfill import Progress, Stores, confirm_topic, ends, take_partitions_away
+from streams.backfill import Progress, Stores, confirm_topic, ends, raise_fences
 from streams.changelog_cut import ChangelogCut
 from streams.changelog_keys import read_keys
 from streams.contracts.observability import logger
 from streams.erasure_topics import read_ledger
 from streams.erasures import Ledger, without_erased
 from streams.ingest.changelog import Changelog
-from streams.ingest.customer_writer import CustomerWriter
-from streams.ingest.item_ids import remember_all
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import BACKFILL_KEY, Backfilled
 from streams.lease import Lease, mark_finished, mark_unfinished
 from streams.offline_epoch import begin_epoch, put_in_place
 from streams.offline_pass import OfflinePass, base_of, relabelled
-from streams.rebuilt import Block, CantRebuildError, Parts, Rebuilt, merged
+from streams.rebuild_rows import Rows
+from streams.rebuilt import CantRebuildError, Rebuilt, merged
+from streams.tail import take_unread
 from streams.topic_identity import TopicIdentity
 from streams.wipe import wipe
 
@@ -60,8 +55,6 @@ COMMAND = "headwater rebuild-online"
 
 SOURCES = ("auto", "changelog", "offline")
 
-_ITEMS_AT_ONCE = 5_000
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -70,7 +63,7 @@ class Summary:
     Attributes
     ----------
     source: what it was done from.
-    refused: why the changelogs were not taken, None if they were or were not asked for.
+    refused: why what was to be preferred was not taken, None if it was.
     customers, items, records: rows written; records of the catalogue and of customers.
     positions: partition -> offset at which the stream goes on.
     epoch: of the topic.
@@ -105,13 +98,13 @@ class Rebuild:
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> None:
         self._stores = stores
-        self._catalogue = catalogue
+        self._shop = shop
+        self._unread_until: dict[int, int] = {}
         self._upserts = upserts
         self._report = report
-        self._customers = CustomerWriter(stores.store, shop, catalogue)
-        self._item_layout = item_purchases(shop)
-        self._partials = ItemPartials(stores.store, [*map(str, range(stores.partitions)), BACKFILL])
         self._changelog = Changelog(stores.sender, stores.topics)
+        self._rows = Rows(stores, shop, catalogue, self._changelog, report)
+        self._wiped = False
 
     def run(self, source: str = "auto", new_epoch: bool = False) -> Summary:
         """Do it.
@@ -128,32 +121,36 @@ class Rebuild:
         HeldElsewhereError: somebody else is filling the stores.
         """
         began = time.monotonic()
-        stores = self._stores
-        with Lease(stores.client, COMMAND) as lease:
+        with Lease(self._stores.client, COMMAND) as lease:
             topic = self._topic(new_epoch)
-            mark_unfinished(stores.client, COMMAND)
-            take_partitions_away(stores)
+            mark_unfinished(self._stores.client, COMMAND)
+            raise_fences(self._stores)
             time.sleep(1.0)  # for a batch that was on its way
-            refused = None
-            for rebuilt in self._sources(source, topic, new_epoch):
-                if isinstance(rebuilt, CantRebuildError):
-                    refused = str(rebuilt)
-                    continue
-                try:
-                    lease.check()
-                    customers, items, positions = self._write(rebuilt, topic, new_epoch)
-                    break
-                except CantRebuildError as error:
-                    refused = str(error)
-                    log.warning("can't rebuild from there", source=rebuilt.name, why=refused)
-            else:
-                raise CantRebuildError(refused or "nothing to rebuild from")
+            try:
+                found, refused, (customers, items, positions) = self._first(source, topic, new_epoch)
+            except CantRebuildError:
+                if not self._wiped:
+                    mark_finished(self._stores.client)
+                raise
             records = self._upserts()
             lease.check()
             self._finish(topic, positions)
         seconds = time.monotonic() - began
-        told = refused if source == "auto" and rebuilt.name != ChangelogCut.name else None
-        return Summary(rebuilt.name, told, customers, items, records, positions, topic.epoch, seconds)
+        return Summary(found, refused, customers, items, records, positions, topic.epoch, seconds)
+
+    def _first(
+        self, source: str, topic: TopicIdentity, new_epoch: bool
+    ) -> tuple[str, str | None, tuple[int, int, dict[int, int]]]:
+        """Rebuild from the first source that can serve; return its name, and why the one before it could not."""
+        refused = None
+        for make in self._sources(source, topic, new_epoch):
+            try:
+                rebuilt = make()
+                return rebuilt.name, refused, self._write(rebuilt, topic, new_epoch)
+            except CantRebuildError as error:
+                refused = str(error)
+                log.warning("can't rebuild from there", why=refused)
+        raise CantRebuildError(refused or "there is nothing to rebuild from")
 
     def _topic(self, new_epoch: bool) -> TopicIdentity:
         """Return the topic as the stores will know it."""
@@ -168,21 +165,30 @@ class Rebuild:
         epoch = 1 + (known.epoch if known is not None else 0)
         return TopicIdentity(found.id, found.partitions, epoch, time.time_ns() // 1_000_000)
 
-    def _sources(self, source: str, topic: TopicIdentity, new_epoch: bool) -> Iterator[Rebuilt | CantRebuildError]:
-        """Yield what can be tried, the better first: after a new epoch the base is what training sees, too."""
-        tried: dict[str, Callable[[], Rebuilt]] = {
+    def _sources(self, source: str, topic: TopicIdentity, new_epoch: bool) -> list[Callable[[], Rebuilt]]:
+        """Return what can be tried, the better first: of a new epoch's base training sees the events, too."""
+        found: dict[str, Callable[[], Rebuilt]] = {
             "changelog": lambda: self._from_changelog(topic, new_epoch),
             "offline": lambda: self._from_offline(topic, new_epoch),
         }
         if source != "auto":
-            tried = {source: tried[source]}
-        for name in sorted(tried, reverse=new_epoch):
-            try:
-                yield tried[name]()
-            except CantRebuildError as error:
-                yield error
+            return [found[source]]
+        return [found[name] for name in sorted(found, reverse=new_epoch)]
+
+    def _unread(self, topic: TopicIdentity) -> pa.Table | None:
+        """Return what a topic that was repartitioned held unread."""
+        stores, known = self._stores, topic_identity.in_offline_store(self._stores.offline)
+        if known is None or not known.repartitioned(topic):
+            return None
+        unread, self._unread_until = take_unread(
+            stores, self._shop, (known.partitions, topic.partitions), self._ledger()
+        )
+        return unread
 
     def _from_changelog(self, topic: TopicIdentity, new_epoch: bool) -> Rebuilt:
+        known = topic_identity.in_offline_store(self._stores.offline)
+        if new_epoch and known is not None and known.repartitioned(topic):
+            raise CantRebuildError("after a change of the number of partitions the base is made from the offline store")
         return ChangelogCut(
             self._stores.topics, self._stores.kafka, topic, new_epoch,
             lambda done, total: self._report(Progress("changelogs", done, total)),
@@ -191,10 +197,12 @@ class Rebuild:
     def _from_offline(self, topic: TopicIdentity, new_epoch: bool) -> Rebuilt:
         stores = self._stores
         self._report(Progress("reading", 0, 1))
+        unread = None
         if new_epoch:
             put_in_place(stores.offline)
+            unread = self._unread(topic)
         found = OfflinePass(
-            stores.offline, self._ledger(), topic.partitions, new_epoch,
+            stores.offline, self._ledger(), topic.partitions, new_epoch, unread,
             lambda done, total: self._report(Progress("events", done, total)),
         )  # fmt: skip
         self._report(Progress("reading", 1, 1))
@@ -202,14 +210,15 @@ class Rebuild:
 
     def _write(self, rebuilt: Rebuilt, topic: TopicIdentity, new_epoch: bool) -> tuple[int, int, dict[int, int]]:
         """Write customers and items; return how many, and where the stream goes on."""
+        self._wiped = True
         wipe(self._stores)
         return self._write_base(rebuilt, topic) if new_epoch else self._write_stream(rebuilt, topic)
 
     def _write_stream(self, rebuilt: Rebuilt, topic: TopicIdentity) -> tuple[int, int, dict[int, int]]:
         # What the changelogs have said need not be said again.
         again = rebuilt.name != ChangelogCut.name
-        customers = sum(self._write_block(block, again) for block in rebuilt.customers())
-        items = self._write_items(rebuilt.parts(), again)
+        customers = sum(self._rows.customers(block, again) for block in rebuilt.customers())
+        items = self._rows.items(rebuilt.parts(), again)
         positions, base = self._place(rebuilt)
         self._say(topic, positions, base)
         return customers, items, positions
@@ -223,52 +232,21 @@ class Rebuild:
         for partition in stale.partitions:
             self._changelog.no_position(partition)
         stores.sender.flush(120.0)
-        customers = sum(self._write_block(block, True) for block in blocks)
-        items = self._write_items(parts, True)
+        customers = sum(self._rows.customers(block, True) for block in blocks)
+        items = self._rows.items(parts, True)
         known = {customer for block in blocks for customer in block.customer_ids}
         self._changelog.forget_customers(sorted(stale.customers - known))
         self._changelog.forget_items([key for key in stale.parts if not key.startswith(f"{BACKFILL}:".encode())])
         stores.sender.flush(120.0)
-        events = relabelled(without_erased(offline.interactions(stores.offline), self._ledger()))
+        if isinstance(rebuilt, OfflinePass):
+            events = rebuilt.base()
+        else:
+            events = relabelled(without_erased(offline.interactions(stores.offline), self._ledger()))
         begin_epoch(stores.offline, events, topic)
-        positions, _ = ends(stores)
+        positions = self._unread_until or ends(stores)[0]
         stream = {str(partition): at for partition, at in positions.items()}
         self._say(topic, positions, Backfilled(time.time_ns() // 1000, events.num_rows, "the topic before", stream))
         return customers, items, positions
-
-    def _write_block(self, block: Block, again: bool) -> int:
-        self._customers.write(block.customer_ids, block.states, block.rows, block.arrived, replace_same=True)
-        if again:
-            self._changelog.customers(block.customer_ids, block.rows)
-        return len(block.customer_ids)
-
-    def _write_items(self, parts: Mapping[str, Parts], again: bool) -> int:
-        ids = sorted({item for each in parts.values() for item in each.item_ids})
-        remember_all(self._stores.client, self._catalogue, ids)
-        for source, each in parts.items():
-            for rows in _slices(len(each.item_ids)):
-                some, states, versions = each.item_ids[rows], each.states[rows], each.versions[rows]
-                self._partials.write(source, some, states, versions)
-                if again:
-                    for item, state, version in zip(some, states, versions.tolist(), strict=True):
-                        self._changelog.items(source, version, [(item, state.tobytes())])
-        for rows in _slices(len(ids)):
-            self._add_up(ids[rows])
-            self._report(Progress("items", rows.stop, len(ids)))
-        return len(ids)
-
-    def _add_up(self, item_ids: Sequence[str]) -> None:
-        """Write the totals of items whose parts are all there."""
-        found = self._partials.read(item_ids)
-        self._stores.store.write_rows(
-            self._item_layout,
-            item_ids,
-            total_columns(total(found.states, found.offsets)),
-            np.full(len(item_ids), time.time_ns() // 1000, dtype=np.int64),
-            found.total_versions(),
-            version_field=VERSION,
-            replace_same=True,
-        )
 
     def _place(self, rebuilt: Rebuilt) -> tuple[dict[int, int], Backfilled | None]:
         """Return where the stream goes on, and the record of the base under it."""
@@ -306,7 +284,3 @@ class Rebuild:
 
 def _fields(at: int) -> tuple[bytes | int, ...]:
     return b"position", at, b"items", at, b"last", at, b"next", at
-
-
-def _slices(n: int) -> Iterator[slice]:
-    return (slice(first, min(first + _ITEMS_AT_ONCE, n)) for first in range(0, n, _ITEMS_AT_ONCE))

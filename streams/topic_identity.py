@@ -43,6 +43,10 @@ class TopicIdentity(msgspec.Struct, frozen=True):
         """Whether offsets of one are offsets of the other."""
         return (self.id, self.partitions) == (other.id, other.partitions)
 
+    def repartitioned(self, now: "TopicIdentity") -> bool:
+        """Whether the other is the same topic with another number of partitions."""
+        return self.id == now.id and self.partitions != now.partitions
+
     def __str__(self) -> str:
         return f"id {self.id} with {self.partitions} partitions"
 

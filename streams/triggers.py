@@ -16,6 +16,7 @@ from streams import offline
 from streams.contracts.codec import decode
 from streams.contracts.operations import TrainingTrigger, TriggerReason
 from streams.offline import Commit
+from streams.topic_identity import in_offline_store
 from streams.watermarks import watermarks
 
 
@@ -178,6 +179,7 @@ class TriggerWatch:
     def __init__(self, topic: str, config: Mapping[str, Any], path: Path, every: Every, since: int) -> None:
         self._topic = topic
         self._config = config
+        self._path = path
         self._commits = NewCommits(path)
         self._every = every
         self._since = since
@@ -191,7 +193,14 @@ class TriggerWatch:
         KafkaException, TimeoutError: the broker can't be reached.
         """
         commits = self._commits.read()
-        if due(commits, self._last, self._since, now, self._every, self._commits.rows_from) is None:
+        if due(commits, self._of_this_epoch(), self._since, now, self._every, self._commits.rows_from) is None:
             return None
         self._last = last_trigger(self._topic, self._config)
-        return due(commits, self._last, self._since, now, self._every, self._commits.rows_from)
+        return due(commits, self._of_this_epoch(), self._since, now, self._every, self._commits.rows_from)
+
+    def _of_this_epoch(self) -> TrainingTrigger | None:
+        """Return the last trigger, without positions that are of a topic that has been made anew since."""
+        topic, last = in_offline_store(self._path), self._last
+        if topic is None or last is None or not topic.epoch or last.created_at >= topic.since:
+            return last
+        return msgspec.structs.replace(last, positions={})

@@ -116,7 +116,7 @@ def told(summary: Summary) -> list[str]:
         f"the stream goes on at {where}",
     ]
     if summary.refused is not None:
-        lines.insert(0, f"not from the changelogs: {summary.refused}")
+        lines.insert(0, f"not from where it is taken otherwise: {summary.refused}")
     if summary.epoch:
         lines.append(f"epoch {summary.epoch} of the topic")
     return lines

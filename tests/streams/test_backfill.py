@@ -20,14 +20,14 @@ from streams.sender import Sender
 from tests.streams.ingest_site import PARTITIONS, SHOP, IngestSite, made_events
 
 
-def stores(site: IngestSite) -> Stores:
+def stores(site: IngestSite, partitions: int = PARTITIONS) -> Stores:
     return Stores(
         site.store,
         Sender(make_producer(site.settings)),
         site.settings.topics,
         site.settings.kafka_config(),
         site.offline,
-        PARTITIONS,
+        partitions,
     )
 
 
