@@ -77,6 +77,12 @@ ROWS = (
             stat("Processes ready", "short", "sum(headwater_ready)", "Stream workers, trainer, serving."),
             stat("Events", "ops", rate("headwater_events_total")),
             stat("Events waiting", "short", "sum(headwater_ingest_lag)"),
+            stat(
+                "Partitions refused",
+                "short",
+                "sum(headwater_ingest_refused) or vector(0)",
+                "Not taken up until somebody decides what to do; `headwater status` says why.",
+            ),
             stat("Event to features, p50", "s", quantile(0.5, "headwater_event_age_seconds")),
             stat("Requests", "ops", rate("headwater_requests_total")),
             stat("Request to reply, p50", "s", quantile(0.5, "headwater_request_seconds")),
@@ -98,6 +104,16 @@ ROWS = (
                 "s",
                 *halves_and_tails("headwater_event_age_seconds"),
                 description="From an event's arrival in Kafka to its features being written.",
+            ),
+            graph(
+                "Lost and read again",
+                "short",
+                Query("sum by (topic) (headwater_reread_total)", "{{topic}}: records that Redis had lost"),
+                Query(
+                    "sum by (partition) (headwater_lost_offsets_total)",
+                    "partition {{partition}}: offsets gone before they were read",
+                ),
+                description="Since the workers started.",
             ),
             graph("Applying a batch", "s", *halves_and_tails("headwater_batch_seconds")),
             graph(
