@@ -253,9 +253,10 @@ def _engagement(histories: Histories, catalogue: Catalogue, who: Int64, candidat
 def _category_columns(
     k: KeptLines, n: int, who: Int64, candidates: Int64, catalogue: Catalogue, category: str, as_of: Int64
 ) -> dict[str, Float64]:
-    code = catalogue.attribute(category).astype(np.int64)
+    code = catalogue.attribute(category)
     width = len(catalogue.codes[category].values)
-    cell, wanted = k.owner * width + code[k.row], who * width + code[candidates]
+    own = code[candidates].astype(np.int64)
+    cell, wanted = k.owner * width + code[k.row], who * width + own
     lines = np.bincount(cell, minlength=n * width)
     last = np.zeros(n * width, dtype=np.int64)
     last[cell] = k.time  # ordered by time: the last assignment wins
@@ -266,7 +267,7 @@ def _category_columns(
     first = lengths_to_offsets(np.bincount(owner, minlength=n))
     reciprocal = np.zeros(n * width)
     reciprocal[cells[order]] = 1.0 / (1.0 + np.arange(len(cells)) - first[owner])
-    known = (lines[wanted] > 0) & (code[candidates] > 0)
+    known = (lines[wanted] > 0) & (own > 0)
     recency = np.maximum(as_of[who] - last[wanted], 0) / DAY
     return {
         "category_lines": np.where(known, lines[wanted], 0).astype(np.float64),
@@ -278,8 +279,9 @@ def _category_columns(
 def _share(
     k: KeptLines, total: Float64, who: Int64, candidates: Int64, catalogue: Catalogue, attribute: str
 ) -> Float64:
-    code = catalogue.attribute(attribute).astype(np.int64)
+    code = catalogue.attribute(attribute)
     width = len(catalogue.codes[attribute].values)
+    own = code[candidates].astype(np.int64)
     weight = np.bincount(k.owner * width + code[k.row], k.weight_90, len(total) * width)
-    share = weight[who * width + code[candidates]] / np.maximum(total[who], 1e-300)
-    return np.where(code[candidates] > 0, share, 0.0)
+    share = weight[who * width + own] / np.maximum(total[who], 1e-300)
+    return np.where(own > 0, share, 0.0)

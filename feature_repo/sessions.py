@@ -4,7 +4,7 @@ A session reaches back from the instant for as long as no two interactions lie m
 inactivity timeout of web analytics), for a day at most. Where the newest interaction is older than that, there is none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ import numpy.typing as npt
 from feature_repo.affinity import Histories
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import EventType
-from feature_repo.purchases import DAY
-from feature_repo.ragged import Int64, lengths_to_offsets
+from feature_repo.purchases import DAY, Purchases
+from feature_repo.ragged import Int64, group_starts, lengths_to_offsets
 
 Float64 = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ LONGEST = DAY
 NEVER = np.iinfo(np.int64).min
 
 _IS_VIEW = np.isin(np.arange(len(EventType)), [EventType.VIEW, EventType.CLICK])
-_IS_ADD = np.arange(len(EventType)) == EventType.ADD_TO_CART
+_IS_LOOK = np.isin(np.arange(len(EventType)), [EventType.VIEW, EventType.CLICK, EventType.ADD_TO_CART])
 _CART = np.zeros(len(EventType))
 _CART[EventType.ADD_TO_CART], _CART[EventType.REMOVE_FROM_CART] = 1.0, -1.0
 _TOUCHES = _IS_VIEW | (_CART != 0)
@@ -86,28 +86,37 @@ def sessions(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.i
 
     kind = touches["type"]
     touched &= _TOUCHES[kind]
-    touches, kind, recent_owner = touches[touched], kind[touched], recent_owner[touched]
-    width = len(catalogue) + 1  # row -1: not in the catalogue
-    cells, at = np.unique(recent_owner * width + catalogue.rows(touches["item"]) + 1, return_inverse=True)
-    bought, line_owner = bought[paid], line_owner[paid]
-    looked_at, added_at, bought_at = (np.full(len(cells), NEVER) for _ in range(3))
-    looks, adds = _IS_VIEW[kind] | _IS_ADD[kind], _IS_ADD[kind]
-    np.maximum.at(looked_at, at[looks], touches["time"][looks])
-    np.maximum.at(added_at, at[adds], touches["time"][adds])
-    if len(bought) and len(cells):
-        cell = line_owner * width + catalogue.rows(bought["item"]) + 1
+    row = catalogue.rows(touches["item"])
+    touched &= row >= 0
+    touches, kind, width = touches[touched], kind[touched], len(catalogue)
+    cell = recent_owner[touched] * width + row[touched]
+    order = np.argsort(cell, kind="stable")
+    cell, kind, at = cell[order], kind[order], touches["time"][order]
+    starts = group_starts(cell)
+    if len(starts) == 0:
+        return replace(_none(n), events=events, started_at=np.where(events > 0, started, 0))
+    cells = cell[starts]
+    looked_at = np.maximum.reduceat(np.where(_IS_LOOK[kind], at, NEVER), starts)
+    added_at = np.maximum.reduceat(np.where(kind == EventType.ADD_TO_CART, at, NEVER), starts)
+    bought_at = _last_purchases(bought[paid], line_owner[paid], catalogue, cells)
+    units = np.add.reduceat(_CART[kind] * touches["weight"][order], starts)
+    whose = cells // width
+    return Sessions(
+        events, np.where(events > 0, started, 0), lengths_to_offsets(np.bincount(whose, minlength=n)),
+        whose, cells - whose * width, np.add.reduceat(_IS_VIEW[kind].astype(np.int64), starts),
+        (units > 0) & (bought_at < added_at), looked_at, bought_at,
+    )  # fmt: skip
+
+
+def _last_purchases(lines: Purchases, owner: Int64, catalogue: Catalogue, cells: Int64) -> Int64:
+    """Return the time of the last purchase for each (customer, item) cell, `NEVER` where there is none."""
+    last = np.full(len(cells), NEVER)
+    if len(lines):
+        cell = owner * len(catalogue) + catalogue.rows(lines["item"])
         place = np.minimum(np.searchsorted(cells, cell), len(cells) - 1)
         same = cells[place] == cell
-        np.maximum.at(bought_at, place[same], bought["time"][same])
-    units = np.bincount(at, _CART[kind] * touches["weight"], len(cells))
-    views = np.bincount(at, _IS_VIEW[kind], len(cells)).astype(np.int64)
-    known = cells % width > 0
-    found = cells[known] // width
-    return Sessions(
-        events, np.where(events > 0, started, 0), lengths_to_offsets(np.bincount(found, minlength=n)),
-        found, cells[known] % width - 1, views[known],
-        ((units > 0) & (bought_at < added_at))[known], looked_at[known], bought_at[known],
-    )  # fmt: skip
+        np.maximum.at(last, place[same], lines["time"][same])
+    return last
 
 
 def session_columns(found: Sessions, as_of: npt.NDArray[np.int64] | int) -> dict[str, Float64]:
@@ -142,9 +151,9 @@ def session_pair_columns(
     out["session_views"][hit] = found.views[at[hit]]
     out["session_in_cart"][hit] = found.in_cart[at[hit]]
     if category:
-        code = catalogue.attribute(category).astype(np.int64)
+        code = catalogue.attribute(category)
         values = len(catalogue.codes[category].values)
-        own = code[candidates]
+        own = code[candidates].astype(np.int64)
         views = np.bincount(found.owner * values + code[found.row], found.views, len(found.events) * values)
         out["session_category_views"] = np.where(own > 0, views[who * values + own], 0.0)
     return out
@@ -152,10 +161,9 @@ def session_pair_columns(
 
 def _lately(time: Int64, offsets: Int64, as_of: Int64) -> tuple[Int64, Int64]:
     """Return the places of the rows that may belong to a session, and their owners."""
-    lengths = np.diff(offsets)
-    age = np.repeat(as_of, lengths) - time
-    places = np.flatnonzero((age >= 0) & (age < LONGEST))
-    return places, np.searchsorted(offsets, places, side="right") - 1
+    age = as_of.repeat(offsets[1:] - offsets[:-1]) - time
+    places = ((age >= 0) & (age < LONGEST)).nonzero()[0]
+    return places, offsets.searchsorted(places, side="right") - 1
 
 
 def _unbroken(time: Int64, owner: Int64, as_of: Int64) -> npt.NDArray[np.bool_]:
@@ -166,7 +174,7 @@ def _unbroken(time: Int64, owner: Int64, as_of: Int64) -> npt.NDArray[np.bool_]:
     same = owner[1:] == owner[:-1]
     next_at[:-1][same] = time[1:][same]
     pauses = np.cumsum((next_at - time > GAP)[::-1])[::-1]
-    last = np.searchsorted(owner, owner, side="right")
+    last = owner.searchsorted(owner, side="right")
     later = np.append(pauses, 0)[last]  # pauses of the customers behind
     inside = np.empty(len(order), dtype=bool)
     inside[order] = pauses == later

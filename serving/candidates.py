@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from feature_repo.ragged import group_starts
+
 Rows = NDArray[np.int64]
 
 
@@ -75,12 +77,13 @@ def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidat
     mask = np.repeat(
         np.array([source for source, _ in parts], np.uint8), np.array([len(part) for _, part in parts], np.int64)
     )
-    distinct, at = np.unique(rows, return_inverse=True)
-    sources = np.zeros(len(distinct), np.uint8)
-    np.bitwise_or.at(sources, at, mask)
+    if not len(rows):
+        return Candidates(rows, mask)
+    order = np.argsort(rows, kind="stable")
+    starts = group_starts(rows[order])
+    distinct, sources = rows[order[starts]], np.bitwise_or.reduceat(mask[order], starts)
     if len(distinct) <= limits.total:
         return Candidates(distinct, sources)
-    best = np.full(len(distinct), np.inf)
-    np.minimum.at(best, at, place)
+    best = np.minimum.reduceat(place[order], starts)
     chosen = np.sort(np.lexsort((distinct, best))[: limits.total])
     return Candidates(distinct[chosen], sources[chosen])

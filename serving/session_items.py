@@ -37,5 +37,6 @@ def session_items(
         return looked
     each = -(-(limit - len(looked)) // len(codes))
     shelves = np.concatenate([trending.best_of(code, each) for code in codes])
-    more = shelves[~np.isin(shelves, rows)]
-    return np.concatenate([looked, more])[:limit]
+    known = frozenset(rows.tolist())
+    more = [row for row in shelves.tolist() if row not in known]
+    return np.concatenate([looked, np.array(more, np.int64)])[:limit]
