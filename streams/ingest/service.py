@@ -24,6 +24,7 @@ from streams.feature_positions import read_markers
 from streams.ingest.apply import Applier
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
+from streams.ingest.dead_man import DeadManSwitch
 from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import OfflineWriter
@@ -35,6 +36,9 @@ from streams.settings import Settings
 from streams.topic_identity import Lookup
 
 log = logger(__name__)
+
+ASLEEP_S = 3.0
+"""Seconds asleep after which a worker ends: less than its session's timeout less a heartbeat's interval."""
 
 _CONSUMER = {
     "enable.auto.commit": False,
@@ -201,6 +205,7 @@ class Ingest(Service):
         worker = build_worker(self.settings, self.shop, type(self).on_ready, type(self).step)
         settle_memory()
         try:
-            worker.run(self._stopping)
+            with DeadManSwitch(ASLEEP_S):
+                worker.run(self._stopping)
         except RepartitionedError as change:
             log.warning("ingest is made anew", why=str(change))

@@ -11,6 +11,9 @@ TAKE_UP = ("claim", "recover items", "recover changelog", "recover flush", "resu
 BATCH = ("flush", "begin", "customers", "customers changelog", "items", "changelog", "applied", "finish", "finished")
 """Steps of applying a batch, and of saying that nothing follows at once."""
 
+ERASURE = ("ledger",)
+"""Steps that come only where a batch of erasures is applied."""
+
 OFFLINE = ("offline file", "offline marker", "offline written", "offline commit")
 """Steps of writing a range to the offline store: before each file, before and after the marker, before Kafka knows."""
 

@@ -112,17 +112,27 @@ class Fleet:
             self.kills += 1
             return True
 
-    def arm(self, how: str, step: str, nth: int, *, restart: bool = False) -> Slot | None:
-        """Have any worker kill or stop itself at the n-th time that a step comes; `restart`: kill it first."""
+    def arm(self, how: str, step: str, nth: int) -> list[Slot]:
+        """Have any one worker kill or stop itself at the n-th time that a step comes; return whom, if anyone."""
         with self._lock:
             slot = self._any()
             if slot is None:
-                return None
-            (self._directory / slot.name).write_text(f"{how} {nth} {step}")
-            if restart:
-                self._kill(slot)
-                self.kills += 1
-            return slot
+                return []
+            self._order(slot, how, step, nth)
+            return [slot]
+
+    def arm_all(self, how: str, step: str) -> list[Slot]:
+        """Have every worker that comes to a step, also one that is about to start, kill or stop itself there."""
+        with self._lock:
+            slots = self._slots[: self._wanted]
+            for slot in slots:
+                self._order(slot, how, step, 1)
+            return slots
+
+    def _order(self, slot: Slot, how: str, step: str, nth: int) -> None:
+        draft = self._directory / f"{slot.name}.draft"
+        draft.write_text(f"{how} {nth} {step}")
+        draft.replace(self._directory / slot.name)
 
     def disarm(self, slot: Slot) -> None:
         """Take a failpoint back that nobody has seen yet."""
@@ -151,12 +161,13 @@ class Fleet:
         self.pauses += 1
         return True
 
-    def wake(self, slot: Slot) -> None:
-        """SIGCONT."""
+    def wake(self, slot: Slot) -> bool:
+        """SIGCONT; False if the worker has ended in its sleep."""
         with self._lock:
-            if slot.alive and slot.process is not None:
+            asleep, slot.asleep = slot.asleep and slot.alive, False
+            if asleep and slot.process is not None:
                 slot.process.send_signal(signal.SIGCONT)
-            slot.asleep = False
+            return asleep
 
     def hits(self, how: str = "kill") -> "Counter[str]":
         """Step -> how often a worker has killed (or stopped) itself there."""
@@ -217,7 +228,7 @@ class Fleet:
         code, slot.process = slot.process.returncode, None
         slot.back_at = time.monotonic() + self._rng.uniform(0, 1.0)
         if code != -signal.SIGKILL and (wanted or code != 0):
-            self.own_exits.append(f"{slot.name} ended with {code} by itself: {tail(slot.log, 3)[-600:]}")
+            self.own_exits.append(f"{slot.name} ended with {code} by itself: {_last_words(slot.log)}")
 
     def _see_off(self, slot: Slot) -> None:
         """Tell a worker to leave; one that doesn't is stuck."""
@@ -228,7 +239,7 @@ class Fleet:
             slot.process.send_signal(signal.SIGCONT)
             slot.process.terminate()
         elif time.monotonic() - slot.leaving_since > _GRACE_S:
-            self.stuck.append(f"{slot.name} did not leave within {_GRACE_S:.0f} s: {tail(slot.log, 3)[-600:]}")
+            self.stuck.append(f"{slot.name} did not leave within {_GRACE_S:.0f} s: {_last_words(slot.log)}")
             self._kill(slot)
 
     def _start(self, slot: Slot) -> "subprocess.Popen[bytes]":
@@ -253,6 +264,12 @@ class Fleet:
         peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
         if peak is not None:
             self.peak_rss = max(self.peak_rss, int(peak.split()[1]) * 1024)
+
+
+def _last_words(log: Path) -> str:
+    """What a worker said last, without what Kafka's client says all the time."""
+    lines = [line for line in tail(log, 200).splitlines() if not line.startswith("%")]
+    return " ".join(lines[-3:])[-600:]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from streams.ingest import steps
 
-FAILPOINTS = (*steps.TAKE_UP, *steps.BATCH)
+FAILPOINTS = (*steps.TAKE_UP, *steps.BATCH, *steps.ERASURE)
 """Steps of the stream worker at which it is killed."""
 
 OFFLINE_FAILPOINTS = steps.OFFLINE
@@ -27,7 +27,7 @@ class Action:
     ----------
     kind: "kafka", "redis", "worker" (SIGKILL); "offline", "fail" (SIGKILL at the step `what`); "pause" (SIGSTOP, at the
         step `what` if there is one, until another worker has the partitions); "nap" (SIGSTOP at a step while Redis is
-        set back); "rewind"; "away" (Redis, for `seconds`); "scale" (to `workers`).
+        set back); "rewind"; "away" (Redis, for `seconds`); "erase" (a customer); "scale" (to `workers`).
     after_s: seconds after its round has begun.
     nth: at which time that the step is reached.
     """
@@ -69,6 +69,7 @@ class Size:
     naps: int = 3
     rewinds: int = 5
     scales: int = 3
+    erasures: int = 6
     away_s: tuple[float, ...] = (10.0, 10.0, 60.0)
 
     def scaled(self, minutes: float) -> "Size":
@@ -80,13 +81,13 @@ class Size:
 
         return replace(
             self, kills=of(self.kills), failpoints=of(self.failpoints), pauses=of(self.pauses),
-            naps=of(self.naps), rewinds=of(self.rewinds), scales=of(self.scales),
+            naps=of(self.naps), erasures=of(self.erasures), rewinds=of(self.rewinds), scales=of(self.scales),
         )  # fmt: skip
 
 
 FULL = Size()
 SHORT = Size(
-    events=20_000, customers=1_500, items=400, kills=2, failpoints=6, pauses=1, naps=1, rewinds=1, scales=1,
+    events=20_000, customers=1_500, items=400, kills=2, failpoints=6, pauses=1, naps=1, rewinds=1, scales=1, erasures=2,
     away_s=(5.0,),
 )  # fmt: skip
 """For every run of the tests: each kind of trouble, not every combination."""
@@ -120,13 +121,15 @@ def _actions(size: Size, rng: random.Random) -> Iterator[Action]:
     yield from (Action("nap", what=rng.choice(SLEEPS)) for _ in range(size.naps))
     yield from (Action("rewind", rng.uniform(0, 1)) for _ in range(size.rewinds))
     yield from (Action("away", rng.uniform(0, 1), seconds=seconds) for seconds in size.away_s)
+    for at in range(size.erasures):
+        yield Action("erase", rng.uniform(0, 1), "ledger" if at % 2 == 0 else "")
     for _ in range(size.scales):
         yield from (Action("scale", workers=workers) for workers in (3, 1, 2))
 
 
 def _overlapping(actions: list[Action], rng: random.Random) -> list[Action]:
     """Take a few actions that may overlap: at most one for each server, some only with the servers'."""
-    wanted = rng.choice((1, 2, 3, 3))
+    wanted = rng.choice((2, 3, 3, 4))
     taken: list[Action] = []
     for action in list(actions):
         if len(taken) == wanted:

@@ -53,6 +53,10 @@ class Publishing:
         """Begin."""
         self._thread.start()
 
+    def erase(self, customer: str) -> None:
+        """Publish a customer's tombstone."""
+        self._produce(self._topics.customers.name, None, customer.encode())
+
     def flush(self, timeout_s: float = 300.0) -> None:
         """Wait until all that was sent has arrived.
 
@@ -105,7 +109,7 @@ class Publishing:
     def _put(self, topic: str, key: str, record: object) -> None:
         self._produce(topic, encode(record), key.encode())
 
-    def _produce(self, topic: str, value: bytes, key: bytes, **options: Any) -> None:
+    def _produce(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> None:
         while True:
             try:
                 self._producer.produce(topic, value, key, on_delivery=self._arrived, **options)

@@ -16,8 +16,10 @@ class Report(msgspec.Struct):
     published: interactions, of which `valid` distinct ones; the rest are `duplicates` and `malformed`.
     kills: SIGKILLs by kind.
     failpoints: step -> how often a worker was killed there.
-    pauses: workers put to sleep until others had their partitions; `naps`: shorter ones while Redis was set back.
-    own_exits: workers that ended by themselves; they were replaced as those killed.
+    pauses: workers put to sleep until others had their partitions, of which `ended_asleep` never woke; `naps`: shorter
+        sleeps while Redis was set back.
+    own_exits: workers that ended by themselves, as when Kafka is away at their start; they were replaced.
+    stuck: workers that did not leave when told to, and were killed.
     read, read_again: events that workers read, and how many of these had been read before; at least.
     outcomes: what workers counted; at least, for what a killed one counted last is not known.
     recoveries: seconds from the first disturbance of a round until every partition went on.
@@ -36,12 +38,15 @@ class Report(msgspec.Struct):
     kills: dict[str, int]
     failpoints: dict[str, int]
     pauses: int
+    ended_asleep: int
     naps: int
     rewinds: int
     away: int
     scale_changes: int
+    erased: int
     worker_starts: int
     own_exits: list[str]
+    stuck: list[str]
     read: int
     read_again: int
     outcomes: dict[str, int]
@@ -85,12 +90,15 @@ class Report(msgspec.Struct):
             *((f"SIGKILL: {kind}", str(count)) for kind, count in self.kills.items()),
             ("failpoints come to", f"{hit} of {len(self.failpoints)}"),
             ("SIGSTOP until replaced, then SIGCONT", str(self.pauses)),
+            ("  of these, ended in their sleep", str(self.ended_asleep)),
             ("SIGSTOP between two writes while Redis was set back", str(self.naps)),
             ("Redis set back by 2 s", str(self.rewinds)),
             ("Redis away for long", str(self.away)),
             ("changes of scale", str(self.scale_changes)),
+            ("customers erased meanwhile", str(self.erased)),
             ("workers started", str(self.worker_starts)),
             ("workers that ended by themselves", str(len(self.own_exits))),
+            ("workers killed because they did not leave", str(len(self.stuck))),
             ("events read (at least)", f"{self.read:,}"),
             ("  read again", f"{self.read_again:,}"),
             ("  duplicates dropped", f"{self.outcomes.get('duplicate', 0):,}"),

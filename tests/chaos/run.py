@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import msgspec
 
 from streams import offline
 from streams.create_topics import create_topics
+from streams.ingest.steps import ERASURE, TAKE_UP
 from streams.settings import Settings
 from tests.chaos import traffic
-from tests.chaos.fleet import Fleet, environment
+from tests.chaos.fleet import Fleet, Slot, environment
 from tests.chaos.plan import FAILPOINTS, OFFLINE_FAILPOINTS, Action, Round, Size, rounds
 from tests.chaos.producer import Publishing
 from tests.chaos.progress import Progress
@@ -26,10 +27,14 @@ from tests.chaos.verify import Verification, verify
 RECOVER_S = 120.0
 """Longer than this a recovery must not take, whatever happened."""
 
+_NAP_S = 2.0
+"""A worker that is asleep for longer ends; see `streams.ingest.dead_man`."""
+
 _ROUND_S = 7.0
 """About how long a round takes; the traffic is paced by it."""
 
-_AFTER_RESTART = ("claim", "recover items", "recover changelog", "recover flush", "resume", "resumed")
+_RECOVERY = tuple(step for step in TAKE_UP if step.startswith("recover"))
+_TAKING_UP = tuple(step for step in TAKE_UP if step not in _RECOVERY)
 
 
 @dataclass
@@ -61,7 +66,8 @@ class Chaos:
             self.say(f"{len(self.traffic.records):,} interactions made; seed {self.seed}")
             self.plan = rounds(self.size, self.seed)
             self._through, self._round_began = 0.0, time.monotonic()
-            publishing = Publishing(settings, self.traffic, self._allowed)
+            publishing = self.publishing = Publishing(settings, self.traffic, self._allowed)
+            self._to_erase = list(self.traffic.gone)
             self.progress = Progress(settings.redis_url, partitions, publishing.ends)
             publishing.publish_records()
             with Fleet(environment(settings), self.state / "fleet", self.seed) as fleet:
@@ -70,12 +76,13 @@ class Chaos:
                 publishing.start()
                 disturbed = time.monotonic()
                 self._disturb()
+                while self._to_erase:  # whatever the plan has come to
+                    publishing.erase(self._to_erase.pop())
                 publishing.finish()
                 disturbed = time.monotonic() - disturbed
                 truth = Truth.of(settings, self.traffic)
                 self._await_end(settings, truth)
                 fleet.leave()
-                self.problems += fleet.stuck
                 found = verify(settings, self.traffic, truth)
                 return self._report(found, truth, time.monotonic() - began, disturbed)
 
@@ -103,22 +110,21 @@ class Chaos:
         self._settle(time.monotonic(), "the start", note=False)
         for number, each in enumerate(self.plan, 1):
             self._go(each, f"{number}/{len(self.plan)}")
-        for number, step in enumerate(self._missing(), 1):
-            again = Action("offline" if step in OFFLINE_FAILPOINTS else "fail", what=step)
-            self._go(Round((again,), settle=True), f"again {number}")
+        for number, action in enumerate(self._missing(), 1):
+            self._go(Round((action,), settle=action.kind != "offline"), f"still to do {number}")
         self._settle(time.monotonic(), "the end", note=False)
 
-    def _missing(self) -> list[str]:
-        """Failpoints that no worker has come to yet, each a few times over."""
-        wanted = (*FAILPOINTS, *OFFLINE_FAILPOINTS) if self.size.failpoints >= len(FAILPOINTS) else ()
-        tries: Counter[str] = Counter()
-        found = []
-        for step in wanted:
-            while not self.fleet.hits()[step] and tries[step] < 3:
-                tries[step] += 1
-                found.append(step)
-                break
-        return found
+    def _missing(self) -> Iterator[Action]:
+        """Failpoints that no worker has come to yet, and what else the offline writer's are short of."""
+        if self.size.failpoints < len(FAILPOINTS):
+            return
+        for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS) * 3:
+            if not self.fleet.hits()[step]:
+                kind = "erase" if step in ERASURE else "offline" if step in OFFLINE_FAILPOINTS else "fail"
+                yield Action(kind, what=step)
+        for at in range(2 * self.size.kills):
+            if sum(self.fleet.hits()[step] for step in OFFLINE_FAILPOINTS) < self.size.kills:
+                yield Action("offline", what=OFFLINE_FAILPOINTS[at % len(OFFLINE_FAILPOINTS)])
 
     def _go(self, each: Round, label: str) -> None:
         self._round_began = time.monotonic()
@@ -172,33 +178,37 @@ class Chaos:
         self.done["worker"] += _insist(self.fleet.kill)
 
     def _do_offline(self, action: Action) -> None:
-        before = self._offline_hits()
-        if self.fleet.arm("kill", action.what, action.nth) is not None:
-            until = time.monotonic() + 12
-            while self._offline_hits() == before and time.monotonic() < until:
-                time.sleep(0.05)
-
-    def _offline_hits(self) -> int:
-        hits = self.fleet.hits()
-        return sum(hits[step] for step in OFFLINE_FAILPOINTS)
+        self._come_to(lambda: self.fleet.arm("kill", action.what, action.nth))
 
     def _do_fail(self, action: Action) -> None:
-        restart = action.what in _AFTER_RESTART
-        before = sum(self.fleet.hits().values())
-        nth = 1 if restart else action.nth
-        if self.fleet.arm("kill", action.what, nth, restart=restart) is None:
-            return
-        self.done["worker"] += restart
-        until = time.monotonic() + 12
-        while sum(self.fleet.hits().values()) == before and time.monotonic() < until:
+        """Have a worker killed at a step: of a batch, or of taking up what another has left."""
+        if action.what in _TAKING_UP:
+            self.fleet.arm_all("kill", action.what)
+            self.done["worker"] += self.fleet.kill()
+            self._come_to(lambda: self.fleet.arm_all("kill", action.what))
+        elif action.what in _RECOVERY:
+            # Only a batch that was begun and not finished is recovered.
+            if self._come_to(lambda: self.fleet.arm("kill", "items", 1)):
+                self._come_to(lambda: self.fleet.arm_all("kill", action.what))
+        else:
+            self._come_to(lambda: self.fleet.arm("kill", action.what, action.nth))
+
+    def _come_to(self, arm: Callable[[], list[Slot]], timeout_s: float = 15.0) -> bool:
+        """Arm workers and wait until one has come to its step; take the others' orders back."""
+        before, until = self.fleet.hits().total(), time.monotonic() + timeout_s
+        slots = arm()
+        while (hit := self.fleet.hits().total() > before) is False and time.monotonic() < until:
             time.sleep(0.05)
+        for slot in slots:
+            self.fleet.disarm(slot)
+        return hit
 
     def _do_pause(self, action: Action) -> None:
         """Put a worker to sleep until its session is over and another has its partitions."""
         workers = self.fleet.wanted
         self.fleet.scale(max(2, workers))  # somebody must be there to take over
         if action.what:
-            slot = self.fleet.arm("stop", action.what, action.nth)
+            slot = next(iter(self.fleet.arm("stop", action.what, action.nth)), None)
             asleep = slot is not None and self.fleet.wait_asleep(slot, 15)
         else:
             slot = self.fleet.pause()
@@ -208,24 +218,34 @@ class Chaos:
             before = self.progress.look() or self.progress.last
             self.done["pause"] += self.progress.await_new_owners(before, 30)
             time.sleep(action.seconds)
-            self.fleet.wake(slot)
+            self.done["ended asleep"] += not self.fleet.wake(slot)
         self.fleet.scale(workers)
 
     def _do_nap(self, action: Action) -> None:
         """Put a worker to sleep between two writes for less than its session, and set Redis back meanwhile."""
         self.redis.remember()
         time.sleep(1.5)
-        slot = self.fleet.arm("stop", action.what, action.nth)
+        slot = next(iter(self.fleet.arm("stop", action.what, action.nth)), None)
         if slot is None or not self.fleet.wait_asleep(slot, 10):
             return
         done = self.redis.set_back()
         self.done["rewind"] += done
         self.done["redis"] += done
-        self.done["nap"] += 1
-        until = time.monotonic() + 3.5
+        until = time.monotonic() + _NAP_S
         while self.progress.look() is None and time.monotonic() < until:
             time.sleep(0.02)
-        self.fleet.wake(slot)
+        self.done["nap"] += self.fleet.wake(slot)
+
+    def _do_erase(self, action: Action) -> None:
+        """Erase a customer; whoever applies it is killed in the midst of it, if there is a step for that."""
+        if not self._to_erase:
+            return
+        customer = self._to_erase.pop()
+        if action.what:
+            self._come_to(lambda: [self.publishing.erase(customer)] and self.fleet.arm_all("kill", action.what))
+        else:
+            self.publishing.erase(customer)
+        self.done["erase"] += 1
 
     def _do_scale(self, action: Action) -> None:
         self.fleet.scale(action.workers)
@@ -269,12 +289,15 @@ class Chaos:
             },
             failpoints={step: hits[step] for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS)},
             pauses=self.done["pause"],
+            ended_asleep=self.done["ended asleep"],
             naps=self.done["nap"],
             rewinds=self.redis.rewinds,
             away=self.done["away"],
             scale_changes=self.done["scale"],
+            erased=len(self.traffic.gone),
             worker_starts=self.fleet.starts,
             own_exits=self.fleet.own_exits,
+            stuck=self.fleet.stuck,
             read=read,
             read_again=read - len(self.traffic.records),
             outcomes=dict(counts),

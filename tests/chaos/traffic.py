@@ -2,13 +2,14 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from streams.contracts.codec import encode
-from streams.contracts.events import Customer, Interaction, Item
+from streams.contracts.events import Customer, Interaction, InteractionType, Item
 from streams.contracts.operations import Reason
 from streams.contracts.partitioner import partition_of
 from streams.sources.malformed import malformed_records
@@ -19,6 +20,7 @@ from tests.chaos.plan import Size
 DUPLICATES, LATE, MALFORMED = 0.02, 0.02, 0.01
 _HOUR_MS = 3_600_000
 _DAYS = 45.0
+_EACH_ERASED = 90
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Traffic:
     records: interactions.
     items, customers: published before the first interaction.
     item_changes, customer_changes: published meanwhile, evenly spread; an id's last record counts.
+    gone: customers who are erased meanwhile, whatever comes of them before and afterwards.
     late: how many of the interactions are late.
     """
 
@@ -56,6 +59,7 @@ class Traffic:
     customers: list[Customer]
     item_changes: list[Item]
     customer_changes: list[Customer]
+    gone: list[str]
     late: int
 
     @property
@@ -66,7 +70,8 @@ class Traffic:
     @property
     def last_customers(self) -> list[Customer]:
         """The customers as they must be in the end."""
-        return list({each.customer_id: each for each in (*self.customers, *self.customer_changes)}.values())
+        last = {each.customer_id: each for each in (*self.customers, *self.customer_changes)}
+        return [each for name, each in last.items() if name not in self.gone]
 
 
 def made(size: Size, seed: int, partitions: int) -> Traffic:
@@ -81,15 +86,20 @@ def made(size: Size, seed: int, partitions: int) -> Traffic:
     for event in valid:
         if rng.random() < LATE:
             event.timestamp = event.time // 1000 - rng.randint(_HOUR_MS, 5 * 24 * _HOUR_MS)
-            event.__dict__.pop("time", None)  # it was computed from the earlier timestamp
             late += 1
     items, customers = list(shop.items()), list(shop.customers())
+    gone = [f"gone-{seed}-{at}" for at in range(size.erasures)]
+    popular = [item for item, _ in Counter(event.item_id for event in valid).most_common(10)]
+    old = end // 1000 - int(_DAYS) * 24 * _HOUR_MS
+    valid += [_of_erased(name, at, old, popular, rng) for name in gone for at in range(_EACH_ERASED)]
+    records = _disordered([_sent(event) for event in valid], list(_malformed(size, seed, partitions, end)), rng)
     return Traffic(
-        _disordered([_sent(event) for event in valid], list(_malformed(size, seed, partitions, end)), rng),
+        records,
         items,
-        customers,
+        [*customers, *(Customer(customer_id=name, attributes={"segment": "gone"}) for name in gone)],
         [_changed_item(rng.choice(items), rng) for _ in range(size.items)],
         [_changed_customer(rng.choice(customers), rng) for _ in range(size.customers // 2)],
+        gone,
         late,
     )
 
@@ -98,14 +108,32 @@ def _sent(event: Interaction) -> Sent:
     return Sent(event.customer_id.encode(), encode(event), event)
 
 
+def _of_erased(name: str, at: int, old: int, popular: list[str], rng: random.Random) -> Interaction:
+    """Something long ago: an item keeps its newest day, so others must have bought it since."""
+    kind = rng.choice((InteractionType.PURCHASE, InteractionType.PURCHASE, InteractionType.VIEW))
+    return Interaction(
+        event_id=f"{name}-{at}",
+        customer_id=name,
+        item_id=rng.choice(popular),
+        type=kind,
+        timestamp=old + rng.randrange(24 * _HOUR_MS),
+        quantity=rng.randint(1, 4),
+        price=round(rng.uniform(1, 20), 2),
+    )
+
+
 def _disordered(valid: list[Sent], malformed: list[Sent], rng: random.Random) -> list[Sent]:
-    """Put duplicates after their originals, half of them soon, half whenever, and bad records anywhere."""
+    """Put duplicates after their originals, half of them soon, half whenever; bad records anywhere."""
     n = len(valid)
     at = list(np.arange(n, dtype=np.float64))
+    erased = n - 1
+    while erased >= 0 and valid[erased].key.startswith(b"gone-"):  # they come last: spread them over all
+        at[erased] = rng.uniform(0, n)
+        erased -= 1
     records = list(valid)
     for place in rng.sample(range(n), int(n * DUPLICATES)):
         records.append(valid[place])
-        at.append(rng.uniform(place, n) if rng.random() < 0.5 else place + rng.uniform(0, 300))
+        at.append(rng.uniform(at[place], n) if rng.random() < 0.5 else at[place] + rng.uniform(0, 300))
     records += malformed
     at += [rng.uniform(0, n) for _ in malformed]
     return [records[i] for i in np.argsort(np.array(at), kind="stable").tolist()]

@@ -23,7 +23,7 @@ class Truth:
 
     Attributes
     ----------
-    topic: the records of `interactions` as they lie there.
+    topic: the records of `interactions` as they lie there, without those of customers who were erased.
     ends: partition -> the offset after its last record.
     accepted: each distinct valid event once, where it came first, in the columns of the offline store.
     letters: where a malformed record lies -> its reason and its bytes.
@@ -45,8 +45,10 @@ class Truth:
         """Read the topic and find every record among those sent."""
         with CompactedTable(settings.topics.interactions.name, settings.kafka_config()) as table:
             topic = sorted(table.load(), key=lambda record: (record.partition, record.offset))
+        gone = {name.encode() for name in traffic.gone}
         sent = Counter((record.key, record.value) for record in traffic.records)
-        there = Counter((record.key, record.value or b"") for record in topic)
+        # Erasures are announced among the interactions, and what happened long ago is erased wherever it stands.
+        there = Counter((each.key, each.value or b"") for each in topic if each.value or each.key not in gone)
         by_bytes = {(record.key, record.value): record for record in traffic.records}
         seen: set[tuple[str, str]] = set()
         first: list[tuple[Interaction, Record]] = []
@@ -54,7 +56,7 @@ class Truth:
         duplicates = 0
         for record in topic:
             known: Sent | None = by_bytes.get((record.key, record.value or b""))
-            if known is None:
+            if known is None or record.key in gone:
                 continue
             if known.reason is not None:
                 letters[record.partition, record.offset] = (known.reason, record.key, record.value or b"")
@@ -66,6 +68,7 @@ class Truth:
                     first.append((known.event, record))
         ends = dict.fromkeys(range(settings.topics.interactions.partitions), 0)
         ends.update({record.partition: record.offset + 1 for record in topic})
+        topic = [record for record in topic if record.key not in gone]
         return cls(
             topic, ends, _table(first), letters, duplicates, len(letters),
             lost=(sent - there).total(), strange=(there - sent).total(),

@@ -77,6 +77,7 @@ def verify(settings: Settings, traffic: Traffic, truth: Truth) -> Verification:
     _states(out, settings, store, shop, truth)
     _offline(out, settings, truth)
     _letters(out, settings, truth)
+    _erased(out, store, shop, traffic)
     _records(out, store, shop, traffic)
     return out
 
@@ -191,6 +192,18 @@ def _letters(out: Verification, settings: Settings, truth: Truth) -> None:
     out.compare(
         "dead letters of other topics", {}, {each.topic: each.detail for each in letters if each.topic != topic}
     )
+
+
+def _erased(out: Verification, store: OnlineStore, shop: Shop, traffic: Traffic) -> None:
+    """Nothing is left of the customers who were erased, but for a while how far the stream was."""
+    nothing = CustomerRow(b"", b"", b"", b"", 0)
+    writer = CustomerWriter(store, shop, Catalogue(shop.item_attributes))
+    rows = [nothing if row is None else row._replace(position=0) for row in writer.read(traffic.gone)]
+    records = RecordStore(store.client, "customer").get(traffic.gone)
+    out.compare(
+        "erased customers' rows", dict.fromkeys(traffic.gone, nothing), dict(zip(traffic.gone, rows, strict=True))
+    )
+    out.compare("erased customers' records", dict.fromkeys(traffic.gone), dict(zip(traffic.gone, records, strict=True)))
 
 
 def _await_agents(store: OnlineStore, traffic: Traffic) -> None:
