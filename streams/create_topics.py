@@ -13,6 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
     ResourceType,
 )
 
+from streams.contracts.events import Interaction
 from streams.contracts.topics import Topic
 from streams.settings import Settings
 
@@ -88,7 +89,8 @@ def _was_made(result: Callable[[], None]) -> bool:
 
 
 def _check_partitions(topic: Topic, found: int) -> None:
-    if found != topic.partitions:
+    # Of the interactions the stores know the number: workers refuse another one, or a new epoch begins with it.
+    if found != topic.partitions and topic.message is not Interaction:
         raise TopicMismatchError(
             f"topic {topic.name!r} has {found} partitions, {topic.partitions} are needed. A change would "
             f"part keys from their state: delete it (kafka-topics --delete --topic {topic.name}), run "

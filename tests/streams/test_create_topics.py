@@ -41,3 +41,10 @@ def test_refuses_a_topic_that_is_not_as_needed(
     with pytest.raises(TopicMismatchError, match=told):
         create_topics(wanted.all(), config)
     assert f"{prefix}models" not in AdminClient(config).list_topics(timeout=10).topics
+
+
+def test_the_interactions_may_have_got_more_partitions(kafka: str) -> None:
+    wanted = Topics.named("more-")
+    config = {"bootstrap.servers": kafka}
+    create_topics([dataclasses.replace(wanted.interactions, partitions=8)], config)
+    assert wanted.interactions.name not in create_topics(wanted.all(), config)
