@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from streams.ingest import steps
 
-FAILPOINTS = (*steps.TAKE_UP, *steps.BATCH, *steps.ERASURE)
+FAILPOINTS = (*steps.TAKE_UP, *steps.BATCH)
 """Steps of the stream worker at which it is killed."""
 
 OFFLINE_FAILPOINTS = steps.OFFLINE
@@ -122,14 +122,14 @@ def _actions(size: Size, rng: random.Random) -> Iterator[Action]:
     yield from (Action("rewind", rng.uniform(0, 1)) for _ in range(size.rewinds))
     yield from (Action("away", rng.uniform(0, 1), seconds=seconds) for seconds in size.away_s)
     for at in range(size.erasures):
-        yield Action("erase", rng.uniform(0, 1), "ledger" if at % 2 == 0 else "")
+        yield Action("erase", rng.uniform(0, 1), steps.ERASURE[0] if at % 2 == 0 else "")
     for _ in range(size.scales):
         yield from (Action("scale", workers=workers) for workers in (3, 1, 2))
 
 
 def _overlapping(actions: list[Action], rng: random.Random) -> list[Action]:
     """Take a few actions that may overlap: at most one for each server, some only with the servers'."""
-    wanted = rng.choice((2, 3, 3, 4))
+    wanted = rng.choice((3, 4, 5))
     taken: list[Action] = []
     for action in list(actions):
         if len(taken) == wanted:

@@ -118,7 +118,7 @@ class Chaos:
         """Failpoints that no worker has come to yet, and what else the offline writer's are short of."""
         if self.size.failpoints < len(FAILPOINTS):
             return
-        for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS) * 3:
+        for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS, *ERASURE) * 3:
             if not self.fleet.hits()[step]:
                 kind = "erase" if step in ERASURE else "offline" if step in OFFLINE_FAILPOINTS else "fail"
                 yield Action(kind, what=step)
@@ -287,7 +287,7 @@ class Chaos:
                 "worker, at a failpoint": sum(hits.values()) - offline_hits,
                 "offline writer, at a failpoint": offline_hits,
             },
-            failpoints={step: hits[step] for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS)},
+            failpoints={step: hits[step] for step in (*FAILPOINTS, *OFFLINE_FAILPOINTS, *ERASURE)},
             pauses=self.done["pause"],
             ended_asleep=self.done["ended asleep"],
             naps=self.done["nap"],
