@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 DAYS = 64
-"""Days of purchase counts that an item keeps."""
+"""Days of purchase counts that an item keeps; a power of two, as is `SLOTS`: remainders are taken by their bits."""
 
 SLOTS = 32
 """Slots of weighted interactions that an item keeps: two hours and forty minutes."""
@@ -105,7 +105,7 @@ def slot_days(newest_day: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def places(newest: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
     """Return ``int64[n, width]``: the day or slot that each place of a ring stands for, given its newest one."""
-    return newest[:, None] - (newest[:, None] - np.arange(width)) % width
+    return newest[:, None] - ((newest[:, None] - np.arange(width)) & (width - 1))
 
 
 def apply_deltas(partials: ItemStates, deltas: ItemDeltas) -> ItemStates:
@@ -158,7 +158,9 @@ def _clear(ring: npt.NDArray[np.int32], before: npt.NDArray[np.int64], newest: n
     rows = np.flatnonzero(newest > before)
     if len(rows):
         width = ring.shape[1]
-        alive = places(before[rows], width) > newest[rows, None] - width
+        taken = np.minimum(newest[rows] - before[rows], width).astype(np.int16)
+        first = ((before[rows] + 1) & (width - 1)).astype(np.int16)
+        alive = ((np.arange(width, dtype=np.int16) - first[:, None]) & np.int16(width - 1)) >= taken[:, None]
         ring[rows] *= alive
 
 
@@ -185,5 +187,5 @@ def total(partials: ItemStates, offsets: npt.NDArray[np.int64]) -> ItemStates:
         out[newest_name][some] = np.maximum.reduceat(partials[newest_name], starts)
         ring = partials[ring_name].copy()
         _clear(ring, partials[newest_name], out[newest_name][owner])
-        out[ring_name][some] = np.add.reduceat(ring, starts)
+        out[ring_name][some] = np.add.reduceat(ring, starts, dtype=np.int32)
     return out

@@ -191,7 +191,7 @@ class ItemsTable:
         place = np.cumsum(have.reshape(-1)).reshape(have.shape) - 1
         for number, parts in enumerate(self._parts.values()):
             mine = have[:, number]
-            summands[place[mine, number]] = parts.states[slots[mine, number]]
+            summands.view(_WHOLE)[place[mine, number]] = np.take(parts.states.view(_WHOLE), slots[mine, number])
         self._totals[rows] = total(summands, lengths_to_offsets(have.sum(axis=1)))
 
     def _changed(self, rows: Rows) -> None:
@@ -215,6 +215,8 @@ def _slow_part(states: ItemStates) -> NDArray[np.uint8]:
 
 
 _NOTHING = empty_items(1).tobytes()
+_WHOLE = np.dtype((np.void, ITEM_STATE.itemsize))
+"""States as they lie in memory: numpy copies others field by field."""
 
 
 class _Parts:
