@@ -37,8 +37,15 @@ def entity_keys(join_key: str, values: Iterable[str], project: str = PROJECT) ->
     """Return the keys of many entities."""
     prefix, suffix = key_prefix(join_key), project.encode()
     length = struct.Struct("<I").pack
-    encoded = (value.encode() for value in values)
-    return [prefix + length(len(data)) + data + suffix for data in encoded]
+    heads: dict[int, bytes] = {}
+    keys = []
+    for data in map(str.encode, values):
+        size = len(data)
+        head = heads.get(size)
+        if head is None:
+            head = heads[size] = prefix + length(size)
+        keys.append(head + data + suffix)
+    return keys
 
 
 def entity_value(join_key: str, key: bytes, project: str = PROJECT) -> str | None:

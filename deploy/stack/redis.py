@@ -50,7 +50,8 @@ class Redis(Part):
             "save": "",  # the append-only file is enough; snapshots would fork every minute under load
             "appendonly": "yes",
             "appendfsync": "everysec",
-            "auto-aof-rewrite-min-size": "256mb",
+            # Written anew every 40 s at 10,000 events a second, not every 17; read back in a few seconds after a crash.
+            "auto-aof-rewrite-min-size": "512mb",
             "maxmemory-policy": "noeviction",  # an evicted row would be a silently wrong answer
             "daemonize": "no",
         }

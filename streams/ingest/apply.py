@@ -129,7 +129,8 @@ class Applier:
         """
         batch, hidden = self._without_erased(held, batch)
         records, source = batch.records, str(held.partition)
-        states = CustomerStates.from_rows(self._states(batch.customer_ids))
+        rows = self._states(batch.customer_ids)
+        states = CustomerStates.from_rows(rows)
         folded = fold(states, batch.events)
         newest = int(batch.events.arrival.max(initial=0))
         redo = held.applied <= records.start < held.items
@@ -144,7 +145,7 @@ class Applier:
         self._mark(held, records.start)
         self._step("customers")
         touched = np.arange(len(states)) if redo else np.flatnonzero(folded.states.position > states.position)
-        self._write_customers(held, batch, states, folded, touched)
+        self._write_customers(held, batch, rows, states, folded, touched)
         self._step("items")
         if parts:
             self._items.write(source, records.stop, parts, newest)
@@ -203,11 +204,14 @@ class Applier:
         self._changelog.position(held.partition, max(offset, held.applied), held.topic)
 
     def _states(self, customer_ids: Sequence[str]) -> list[CustomerRow | None]:
-        missing = [customer for customer in customer_ids if self._cache.get(customer) is None]
+        rows = [self._cache.get(customer) for customer in customer_ids]
+        missing = [at for at, row in enumerate(rows) if row is None]
         if missing:
-            for customer, row in zip(missing, self._customers.read(missing), strict=True):
+            ids = [customer_ids[at] for at in missing]
+            for at, customer, row in zip(missing, ids, self._customers.read(ids), strict=True):
                 self._cache.put(customer, row, _size(row))
-        return [self._cache.get(customer) for customer in customer_ids]
+                rows[at] = row
+        return rows
 
     def _without_erased(self, held: Held, batch: Batch) -> tuple[Batch, npt.NDArray[np.bool_]]:
         """Leave out what must not be applied; tell which of the rest must not get into the offline store.
@@ -238,6 +242,7 @@ class Applier:
         self,
         held: Held,
         batch: Batch,
+        rows_before: Sequence[CustomerRow | None],
         before: CustomerStates,
         folded: Folded,
         touched: npt.NDArray[np.int64],
@@ -253,8 +258,8 @@ class Applier:
         back = (np.diff(earlier.seen_offsets) == 0) & (earlier.position >= 0)  # erased, and here again
         if back.any():
             self._customers.keep([ids[at] for at in np.flatnonzero(back)])
-        held_rows = [self._cache.get(customer) for customer in ids]
-        outcomes = self._customers.write(ids, states, rows, arrived[touched], before=held_rows)
+        stored = [rows_before[at] for at in touched.tolist()]
+        outcomes = self._customers.write(ids, states, rows, arrived[touched], before=stored)
         _check_owned(held, ids, outcomes, batch.records.stop)
         for customer, row in zip(ids, rows, strict=True):
             self._cache.put(customer, row, _size(row))
