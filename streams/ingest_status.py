@@ -89,7 +89,8 @@ def ingest_status(settings: Settings) -> IngestStatus:
 
 
 def _ask_kafka(found: IngestStatus, settings: Settings) -> None:
-    config, topic = settings.kafka_config(), settings.topics.interactions.name
+    # What goes wrong is told below, not by the client on its own.
+    config, topic = {**settings.kafka_config(), "log_level": 0}, settings.topics.interactions.name
     consumer = Consumer({**config, "group.id": "headwater-metadata"})
     try:
         partitions = consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions
