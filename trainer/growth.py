@@ -6,7 +6,7 @@ one, its optimizer's moments included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,6 +41,15 @@ def welcome(trainable: Trainable, before: EncoderSpec, now: EncoderSpec) -> int:
             table.assign(values)
             total += new - old
     return total
+
+
+def forget(trainable: Trainable, vocabulary: str, codes: Sequence[int]) -> None:
+    """Set the rows of codes that stand for nobody any more to that of "out of vocabulary"."""
+    for name, table in tables(trainable):
+        if name == vocabulary and codes:
+            values = table.numpy()
+            values[list(codes)] = values[OUT_OF_VOCABULARY]
+            table.assign(values)
 
 
 def take_over(larger: Trainable, smaller: Trainable) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from feature_repo.fold import Events
 from feature_repo.keys import item_keys
 from feature_repo.point_in_time import TYPE_CODES, Log
 from feature_repo.shop import Shop
-from streams import offline
+from streams import erasures, offline
+from streams.erasures import Ledger
 
 COLUMNS = ("customer_id", "item_id", "type", "time", "quantity", "amount", "rating", "arrival", "partition")
 
@@ -42,6 +43,8 @@ class Inputs:
         Of the customers that have one.
     until_at
         The instant of the run, microseconds since the epoch: no event after it is in the log.
+    ledger
+        Customers who were erased; what the log has of them came later.
     """
 
     shop: Shop
@@ -49,6 +52,19 @@ class Inputs:
     catalogue: Catalogue
     profiles: Profiles
     until_at: int
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def departed(self, customer_ids: Iterable[str], since: int) -> set[str]:
+        """Those whom a model must not know any more: erased after an instant (microseconds since the epoch), or gone.
+
+        One who was erased before that and is in the log has come back, and the model knows only what came since.
+        """
+        present = set(self.log.customer_ids)
+        return {
+            name
+            for name in customer_ids
+            if (entries := self.ledger.of(name)) and (entries[-1].erased_at * 1000 >= since or name not in present)
+        }
 
     def profile_columns(self) -> dict[str, list[str]]:
         """For each customer attribute the values of the log's customers, "" where unknown."""
@@ -87,7 +103,8 @@ def read(
     catalogue.ensure(items)
     newest = int(log.events.time.max())
     until = newest if event_clock or arrived_until is None else max(newest, arrived_until)
-    return Inputs(shop, log, catalogue, profiles, until if happened_until is None else min(until, happened_until))
+    until = until if happened_until is None else min(until, happened_until)
+    return Inputs(shop, log, catalogue, profiles, until, erasures.read(store))
 
 
 def _log(table: pa.Table, event_clock: bool) -> tuple[Log, list[str]]:

@@ -28,7 +28,7 @@ from trainer.examples import (
     stacked_examples,
     stacked_tables,
 )
-from trainer.growth import take_over, welcome
+from trainer.growth import forget, take_over, welcome
 from trainer.inputs import Inputs, NothingToLearnError
 from trainer.learning_rate import Progress
 from trainer.model_schema import capacities
@@ -40,6 +40,9 @@ from trainer.workflow import Moments, Workflow, encoder_spec, fit_moments
 
 Place = Callable[[], Path]
 """Gives a new directory's name for vocabulary files, in a place that lives as long as the process."""
+
+CUSTOMERS = "customer_id"
+"""The vocabulary of customers' ids."""
 
 Phase = Callable[[str, float], None]
 """Told a phase's name and its seconds."""
@@ -166,7 +169,9 @@ def parent_figures(state: State) -> dict[str, float] | None:
 def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Trained:
     """The same models with codes and rows for what is new."""
     old = before.state
-    vocabularies = old.vocabularies.extended(_counts(old.columns, newest), _minimum(old.columns, old.recipe))
+    departed = inputs.departed(old.vocabularies.values.get(CUSTOMERS, ()), old.until_at)
+    known, freed = old.vocabularies.without(CUSTOMERS, departed)
+    vocabularies = known.extended(_counts(old.columns, newest), _minimum(old.columns, old.recipe))
     spec = encoder_spec(old.columns, vocabularies, old.moments)
     state = msgspec.structs.replace(
         old, vocabularies=vocabularies, capacities=capacities(spec, old.capacities), until_at=inputs.until_at,
@@ -183,6 +188,7 @@ def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Tra
         take_over(grown.ranker, before.ranker)
     for part in (grown.tower, grown.ranker):
         welcome(part, before.workflow.spec, spec)
+        forget(part, CUSTOMERS, freed)
     grown.parent = before.version
     return grown
 

@@ -6,7 +6,7 @@ at the first code (a RangeIndex, which it takes as the codes).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,6 +40,18 @@ class Vocabularies(NamedTuple):
             new.sort(key=lambda value: (-seen[value], value))
             grown[name] = (*grown.get(name, ()), *new)
         return Vocabularies(grown, self.version + (grown != self.values))
+
+    def without(self, name: str, gone: Collection[str]) -> tuple[Vocabularies, list[int]]:
+        """Put something that is no id in the places of values of one vocabulary; return their codes, too.
+
+        What is known keeps its place, so that codes mean the same; nothing leads to these codes any more.
+        """
+        values = self.values.get(name, ())
+        places = [place for place, value in enumerate(values) if value in gone]
+        if not places:
+            return self, []
+        kept = tuple(f"\x00{place}" if value in gone else value for place, value in enumerate(values))
+        return Vocabularies({**self.values, name: kept}, self.version + 1), [FIRST_CODE + place for place in places]
 
     def write(self, directory: Path, columns: Iterable[Column]) -> dict[str, Path]:
         """Write a Parquet file for each categorical column; return column -> path.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from feature_repo.columns import columns
-from feature_repo.encoder import OUT_OF_VOCABULARY
+from feature_repo.encoder import FIRST_CODE, OUT_OF_VOCABULARY
 from tests.trainer.small_shop import RECIPE, SHOP
-from trainer.growth import tables, take_over, welcome
+from trainer.growth import forget, tables, take_over, welcome
 from trainer.model_schema import capacities
 from trainer.ranker import ARCHITECTURES, Ranker
 from trainer.vocabulary import Vocabularies
@@ -63,3 +63,25 @@ def test_every_architecture_scores(architecture):
     found = ranker.score(codes, numbers).numpy()
     assert found.shape == (4,)
     assert ((found > 0) & (found < 1)).all()
+
+
+def test_codes_that_stand_for_nobody_any_more_are_like_strangers_and_the_others_stay():
+    before = spec(10)
+    ranker = Ranker(before, capacities(before), RECIPE)
+    name, old = next((name, table.numpy()) for name, table in tables(ranker))
+    forget(ranker, name, [4, 7])
+    new = dict(tables(ranker))[name].numpy()
+    np.testing.assert_array_equal(new[[4, 7]], old[[OUT_OF_VOCABULARY] * 2])
+    others = np.setdiff1d(np.arange(len(old)), [4, 7])
+    np.testing.assert_array_equal(new[others], old[others])
+
+
+def test_a_vocabulary_forgets_values_and_moves_none():
+    known = Vocabularies({"customer_id": ("a", "b", "c"), "kind": ("a",)}, version=3)
+    left, codes = known.without("customer_id", {"b", "stranger"})
+    assert codes == [FIRST_CODE + 1]
+    assert (left.values["customer_id"][0], left.values["customer_id"][2]) == ("a", "c")
+    assert not left.values["customer_id"][1].isprintable(), "nobody is called that"
+    assert (left.values["kind"], left.version) == (("a",), 4)
+    assert left.extended({"customer_id": {"b": 5.0, "c": 1.0}}, {}).values["customer_id"][2:] == ("c", "b")
+    assert known.without("customer_id", {"x"}) == (known, [])

@@ -11,6 +11,9 @@ import pytest
 from feature_repo.encoder import OUT_OF_VOCABULARY, Encoder
 from feature_repo.purchases import DAY
 from serving.bundle import open_bundle, versions
+from streams import erasures
+from streams.contracts.operations import Erasure
+from streams.erasures import customer_hash
 from tests.trainer.small_shop import BRANDS, CUSTOMERS, ITEMS, RECIPE, SHOP, START, catalogue, profiles, store, table
 from trainer import checkpoint, gate, held_out, publish
 from trainer.checkpoint import CheckpointError
@@ -34,6 +37,10 @@ def scores(bundle, rows):
     return session.run(["score"], {"categorical": rows.codes, "continuous": rows.numbers})[0]
 
 
+ERASED = "c7"
+"""Leaves before the incremental training."""
+
+
 class World:
     """A full training, its bundle, then an incremental one on four more days with newcomers, and its bundle."""
 
@@ -52,6 +59,9 @@ class World:
         self.old = checkpoint.load(self.state / "checkpoints", 1, self.run.trained.state.columns, self.place())
         self.loaded = variables(self.old)
         more = store(path / "two", first, news)
+        leaves_at = news["time"][-1].as_py() // 1000 + 1
+        gone = Erasure(customer=customer_hash(ERASED), erased_at=leaves_at, partition=0, offset=9)
+        erasures.write(more, [gone])
         self.more = read(more, SHOP, catalogue(), profiles(), event_clock=True)
         self.next_run = incremental(self.more, self.old, self.place)
         self.next_bundle = publish.bundle(self.next_run, self.more, self.state, trigger="t1")
@@ -128,13 +138,22 @@ def test_an_incremental_run_goes_on_from_there(world):
 def test_new_ids_get_codes_and_rows_and_old_ones_keep_theirs(world):
     now = world.next_run.trained.workflow.spec
     for name, values in world.spec.vocabularies.items():
-        assert now.vocabularies[name][: len(values)] == values
+        places = zip(now.vocabularies[name], values, strict=False)
+        assert all(new == old or (name, old) == ("customer_id", ERASED) for new, old in places)
     newcomers = {f"c{CUSTOMERS + i}" for i in range(3)}
     assert newcomers <= set(now.vocabularies["customer_id"])
     assert not newcomers & set(world.spec.vocabularies["customer_id"])
     for vocabulary, variable in tables(world.next_run.trained.tower):
         assert variable.shape[0] >= now.cardinality(vocabulary)
     assert {f"i{ITEMS + i}" for i in range(3)} <= set(world.next_bundle.items())
+
+
+def test_an_erased_customer_is_neither_learned_from_nor_known_by_name(world):
+    assert ERASED in world.inputs.log.customer_ids
+    assert ERASED not in world.more.log.customer_ids
+    assert ERASED in world.spec.vocabularies["customer_id"]
+    assert ERASED not in world.next_run.trained.workflow.spec.vocabularies["customer_id"]
+    assert f'"{ERASED}"'.encode() not in world.next_bundle.file("encoder.json").read_bytes()
 
 
 def test_the_newest_common_version_is_continued(world, tmp_path):
