@@ -13,6 +13,8 @@ from feature_repo.catalogue import CatalogueItem
 from feature_repo.customer_state import Limits
 from feature_repo.shop import Shop, load_shop
 from feature_repo.views import CUSTOMER
+from streams import offline
+from streams.compaction import Compaction, Compactor
 from streams.contracts.events import Interaction, InteractionType, Item
 from streams.ingest.service import build_worker
 from streams.ingest.worker import Worker
@@ -22,6 +24,7 @@ from tests.parity.oracle.check import check_features
 from tests.parity.oracle.compare import Report
 from tests.parity.oracle.stored import customer_reader, item_reader, pair_reader
 from tests.streams.conftest import site
+from tests.streams.erasure_site import ask_for_erasure
 from tests.streams.ingest_site import SHOP, START, IngestSite, made_events, made_items
 
 __all__ = ["site"]  # a fixture
@@ -77,6 +80,40 @@ def test_a_lively_hour_at_its_end_and_in_its_middle(site: IngestSite) -> None:
         events = customer_reader(site.store, SHOP, as_of)([f"c{at}" for at in range(120)])["at_as_of.session_events"]
         assert np.count_nonzero(trending) > 20
         assert np.count_nonzero(events) > 20
+
+
+def compact(site: IngestSite) -> None:
+    """Leave nothing of the erased in any file: the oracle reads the files themselves and knows no ledger."""
+    Compactor(site.offline, Compaction(fan_in=2, full=10**6, grace_s=0.0)).run()
+
+
+OUTLIVE = {"item.newest_day", "item.hot_slot", "item.hot"}
+"""What an item keeps of erased customers, without any name: docs/erasure.md."""
+
+
+def assert_only_outlived(report: Report) -> None:
+    assert {column.column for column in report.columns if column.mismatched} <= OUTLIVE, str(report)
+
+
+def test_a_stream_with_erasures_in_it(site: IngestSite) -> None:
+    """Some of the customers bought what nobody else did, some come late again, most are still there."""
+    site.publish_items(made_items())
+    sent = made_events(4000, seed=7)
+    gone = ["c0", "c3", "c17", "c40"]
+    site.publish_events(sent[:1500])
+    with site.running():
+        site.wait_until_applied()
+        ask_for_erasure(site, gone[:2])
+        site.publish_events(sent[1500:3000])
+        ask_for_erasure(site, gone[2:])
+        site.publish_events(sent[3000:])
+        site.wait_until_applied()
+    compact(site)
+    as_of = (START + 71 * 86_400_000) * MILLISECOND
+    assert_only_outlived(checked(site, SHOP, made_items(), as_of))
+    left = set(offline.interactions(site.offline)["customer_id"].to_pylist())
+    assert not left & set(gone)
+    assert len(left) > 100
 
 
 def test_a_row_that_is_not_what_it_should_be_is_found(site: IngestSite) -> None:
@@ -158,3 +195,26 @@ def test_history_in_bulk_then_the_stream_on_real_purchases(site: IngestSite) -> 
         assert report.mismatched == 0, str(report)
     sums = {column.column: column.checked for column in report.columns}
     assert sums["item.purchases"] == len(items)
+
+
+def test_customers_of_history_in_bulk_are_erased_by_the_stream(site: IngestSite) -> None:
+    """What they gave the items is in the backfill's parts; it is taken back in their partitions'."""
+    source, shop, groceries = FirstDays(6), load_shop("complete_journey"), Groceries(site.settings)
+    items = list(source.items())
+    groceries.publish_items(items)
+    cut = source.end - DAY
+    backfill(source, cut, site.settings)
+    live = [event for chunk in source.chunks(cut) for event in events(chunk)]
+    gone = (
+        sorted({event.customer_id for event in live})[::20]
+        + sorted(set(offline.interactions(site.offline)["customer_id"].to_pylist()))[::50]
+    )
+    groceries.publish_events(live[: len(live) // 2])
+    with groceries.running():
+        groceries.wait_until_applied()
+        ask_for_erasure(groceries, gone)
+        groceries.publish_events(live[len(live) // 2 :])
+        groceries.wait_until_applied()
+    compact(groceries)
+    assert not set(offline.interactions(site.offline)["customer_id"].to_pylist()) & set(gone)
+    assert_only_outlived(checked(groceries, shop, items, source.end + DAY // 2))
