@@ -16,6 +16,7 @@ from streams.contracts.codec import encode
 from streams.contracts.events import Customer
 from streams.contracts.operations import Reason, TriggerReason
 from streams.triggers import last_trigger
+from tests.streams.erasure_site import expected as without_erased
 from tests.streams.ingest_site import SHOP, IngestSite, free_port, made_events, made_items
 
 
@@ -113,12 +114,15 @@ def test_catalogue_customers_triggers_and_a_clean_stop(site: IngestSite, tmp_pat
         assert 'headwater_store_rows_total{view="item_catalogue"}' in process.metrics()
         site.publish(topics.customers.name, [(b"c1", None)])
         wait_for("the deletion", lambda: customers.get(["c1"]) == [None])
+        site.wait_until_applied()  # the erasure is among the interactions by now
         assert process.stop() == 0
     # A clean stop leaves nothing to do again.
     assert site.applied() == site.ends()
     assert {int(k): v for k, v in trigger.positions.items()}.keys() <= site.ends().keys()
     site.wait_until_applied()
-    site._assert_offline(site.one_pass().accepted())
+    remaining = without_erased(site)
+    assert list(remaining.erased) == ["c1"]
+    site._assert_offline(sorted(remaining.accepted))
 
 
 def test_killed_again_and_again_it_ends_where_one_pass_ends(site: IngestSite, tmp_path: Path) -> None:
