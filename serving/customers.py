@@ -29,7 +29,8 @@ class Customers:
     ids
         Their ids.
     present, complete
-        bool[n]: is anything known of the customer? is there a row of purchases and interactions?
+        bool[n]: is anything known of the customer? is there a row of purchases and interactions? Of one who was erased
+        only a position is left for a while: nothing is known.
     features
         Columns of the view `customer_purchases` that `materialise.customer_columns` takes.
     profile
@@ -86,6 +87,7 @@ class CustomerReader:
         views: list[ViewLayout] = [self._purchases]
         if shop.customer_attributes:
             views.append(customer_profile(shop))
+        self._views = [view.name for view in views]
         self._selection = Selection.of(*views, extra=(POSITION,))
 
     def read(self, ids: Sequence[str]) -> Customers:
@@ -106,7 +108,7 @@ class CustomerReader:
         recent, recent_offsets = _unpack(rows.blobs(CUSTOMER_PURCHASES, "recent"), RECENT)
         return Customers(
             ids=ids,
-            present=rows.present,
+            present=np.logical_or.reduce([rows.event_times(name) >= 0 for name in self._views]),
             complete=rows.event_times(CUSTOMER_PURCHASES) >= 0,
             features=features,
             profile={name: rows.strings(CUSTOMER_PROFILE, name) for name in self._shop.customer_attributes},

@@ -10,6 +10,7 @@ from confluent_kafka import TopicPartition
 
 from feature_repo.redis_commands import Client
 from feature_repo.views import CUSTOMER
+from serving.customers import CustomerReader
 from streams import erasures
 from streams.contracts.events import Interaction, InteractionType
 from streams.contracts.operations import Erasure, Reason
@@ -18,7 +19,7 @@ from streams.ingest import service
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.worker import Pace
 from tests.streams.erasure_site import ask_for_erasure, assert_as_expected
-from tests.streams.ingest_site import IngestSite, made_events
+from tests.streams.ingest_site import SHOP, IngestSite, made_events
 
 NUMBERS = count()
 
@@ -56,6 +57,7 @@ def test_nothing_of_an_erased_customer_stays_and_late_events_are_left_out(site: 
     assert wanted.erased.keys() - wanted.customers.keys() == {"c0", "c3", "nobody"}
     assert {"c1", "c2"} <= wanted.customers.keys(), "who came back is known by what came since"
     assert site.dead_letters() == []
+    assert CustomerReader(site.store, SHOP).read(["c0", "c1"]).present.tolist() == [False, True]
     ledger = read_ledger(site.settings.topics, site.settings.kafka_config())
     assert {name: [e.offset for e in ledger.of(name)][-1] for name in wanted.erased} == wanted.erased
     assert [len(ledger.of(name)) for name in ("c0", "c1", "c4")] == [1, 2, 0]
