@@ -24,7 +24,7 @@ from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Client, send
 from feature_repo.shop import Shop
-from streams import offline, topic_identity
+from streams import compaction, offline, topic_identity
 from streams.contracts.topics import Topics
 from streams.history import History, blocks, history
 from streams.ingest.changelog import Changelog
@@ -273,8 +273,9 @@ def _unfinished(stores: Stores) -> bool:
 def _remove_leftovers(stores: Stores) -> None:
     """Remove what a backfill that was killed had written offline; rows are simply written again."""
     if _unfinished(stores):
-        for name in ("commits", "interactions"):
-            shutil.rmtree(stores.offline / name, ignore_errors=True)
+        with compaction.locked(stores.offline, wait=True):
+            for name in ("commits", "interactions"):
+                shutil.rmtree(stores.offline / name, ignore_errors=True)
 
 
 def _refuse_twice(stores: Stores) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from streams import offline
+from streams import compaction, offline
 from streams.topic_identity import TopicIdentity, note_in_offline_store
 
 _NEW, _OLD = ".next-epoch", ".last-epoch"
@@ -35,6 +35,11 @@ def begin_epoch(path: Path, base: pa.Table, topic: TopicIdentity) -> None:
     topic: what comes after it.
     """
     put_in_place(path)
+    with compaction.locked(path, wait=True):
+        _replace(path, base, topic)
+
+
+def _replace(path: Path, base: pa.Table, topic: TopicIdentity) -> None:
     new, old = path.with_name(path.name + _NEW), path.with_name(path.name + _OLD)
     if base.num_rows:
         offline.write_range(new, base, offline.BACKFILL, 0, base.num_rows)

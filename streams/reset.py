@@ -12,6 +12,7 @@ from feature_repo.online_store import POSITION, VERSION
 from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER, ITEM, ViewLayout, customer_purchases, item_purchases
+from streams import compaction
 from streams.backfill import Stores
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import EVICTED, IDS
@@ -39,8 +40,9 @@ def reset(stores: Stores, shop: Shop) -> None:
 
 def forget_offline(stores: Stores) -> None:
     """Remove all events from the offline store; whom it knows to be erased stays erased."""
-    for name in ("commits", "interactions"):
-        shutil.rmtree(stores.offline / name, ignore_errors=True)
+    with compaction.locked(stores.offline, wait=True):
+        for name in ("commits", "interactions"):
+            shutil.rmtree(stores.offline / name, ignore_errors=True)
 
 
 def _forget_items(stores: Stores, changelog: Changelog, layout: ViewLayout, keys: list[bytes]) -> None:
