@@ -26,6 +26,8 @@ from feature_repo.redis_commands import Client, send
 from feature_repo.shop import Shop
 from streams import compaction, offline, topic_identity
 from streams.contracts.topics import Topics
+from streams.erasure_topics import read_ledger
+from streams.erasures import without_erased
 from streams.history import History, blocks, history
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
@@ -122,12 +124,13 @@ class Backfill:
 
         Parameters
         ----------
-        table: with the offline store's schema.
+        table: with the offline store's schema; what erased customers did before their erasure is left out.
         source, until: for the record.
         stream: partition -> offset at which the stream takes over.
         """
         began = time.monotonic()
         self._report(Progress("reading", 0, table.num_rows))
+        table = without_erased(table, read_ledger(self._stores.topics, self._stores.kafka))
         found = history(table)
         self._report(Progress("reading", table.num_rows, table.num_rows))
         mark_unfinished(self._stores.client, COMMAND)

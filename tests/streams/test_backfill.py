@@ -17,6 +17,7 @@ from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.service import make_producer
 from streams.reset import reset
 from streams.sender import Sender
+from tests.streams.erasure_site import ask_for_erasure
 from tests.streams.ingest_site import PARTITIONS, SHOP, IngestSite, made_events
 
 
@@ -91,6 +92,19 @@ def test_history_and_stream_together_equal_the_stream_alone(site: IngestSite) ->
     found = ItemPartials(site.store, ["backfill"]).read(wares)
     bulk = {name: found.of(at)["backfill"][0] for at, name in enumerate(wares) if found.of(at)}
     assert {name: changes[f"backfill:{name}"] for name in bulk} == bulk
+
+
+def test_history_does_not_bring_erased_customers_back(site: IngestSite) -> None:
+    events = list({event.event_id: event for event in made_events(600, customers=20)}.values())
+    with site.running():
+        ask_for_erasure(site, ["c1", "c2"])
+        site.wait_until_applied()
+    summary = backfilled(site, events, replacing=True)
+    left = [event for event in events if event.customer_id not in ("c1", "c2")]
+    assert (summary.rows, summary.accepted) == (len(left), len(left))
+    assert sorted(offline.interactions(site.offline)["event_id"].to_pylist()) == sorted(e.event_id for e in left)
+    assert all(row is None or row == (b"", b"", b"") for row in customers(site, ["c1", "c2"]))
+    assert not site.changelog(site.settings.topics.features_customers.name).get("c1")
 
 
 def test_workers_that_were_running_go_on_after_it(site: IngestSite) -> None:
