@@ -137,11 +137,11 @@ def pair_columns(
     as_of
         Microseconds since the epoch: one instant, or ``int64[n]``.
     ready
-        So that nothing is computed twice; for all ``n`` customers.
+        So that nothing is computed twice; for all ``n`` customers, and of use for up to 256 of them.
     """
     n = len(histories)
     instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), n)
-    if n <= _CUSTOMERS_AT_ONCE or ready is not None:
+    if n <= _CUSTOMERS_AT_ONCE:
         out = dict(_personal_columns(shop, histories, candidates, candidate_offsets, catalogue, instants, ready))
         return out | {"trending": trending}
     parts = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.columns import columns
-from feature_repo.customer_state import CustomerRow, CustomerStates
+from feature_repo.customer_state import RECENT, CustomerRow, CustomerStates, EventType
 from feature_repo.encoder import CategoricalInput, ContinuousInput, EncoderSpec
 from feature_repo.items_state import empty_items
 from feature_repo.keys import item_key
@@ -73,12 +73,25 @@ def history(items: Sequence[str], day: int = TODAY - 3) -> bytes:
     return lines.tobytes()
 
 
+def looks(items: Sequence[str], until: int) -> bytes:
+    """RECENT bytes: a view of each item, a minute apart, the last at `until`, microseconds since the epoch."""
+    recent = np.zeros(len(items), RECENT)
+    recent["time"] = until - np.arange(len(items))[::-1] * 60_000_000
+    recent["item"] = [item_key(item) for item in items]
+    recent["type"], recent["weight"] = EventType.VIEW, 1.0
+    return recent.tobytes()
+
+
 def customers(
-    histories: Mapping[str, Sequence[str]], catalogue: Catalogue, unknown: Sequence[str] = (), shop: Shop = SHOP
+    histories: Mapping[str, Sequence[str]],
+    catalogue: Catalogue,
+    unknown: Sequence[str] = (),
+    shop: Shop = SHOP,
+    recent: Mapping[str, bytes] | None = None,
 ) -> Customers:
-    """Rows of customers by the items they bought; `unknown` ones have none."""
-    ids = [*histories, *unknown]
-    rows = [CustomerRow(history(items), b"", b"", b"", 7) for items in histories.values()]
+    """Rows of customers by the items they bought and looked at; `unknown` ones have none."""
+    ids, seen = [*histories, *unknown], recent or {}
+    rows = [CustomerRow(history(items), seen.get(name, b""), b"", b"", 7) for name, items in histories.items()]
     states = CustomerStates.from_rows([*rows, *[None] * len(unknown)])
     known = np.array([name in histories for name in ids])
     return Customers(

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from feature_repo.encoder import Encoder
+from feature_repo.items_state import SLOT, empty_items
 from feature_repo.purchases import DAY
 from serving.candidates import Limits, Source
+from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
 from serving.recommender import Query, Recommendation, Recommender
 from serving.scorer import ScorerError
 from serving.snapshot import Snapshot, snapshot, widths
 from streams.contracts.requests import FallbackReason
-from tests.serving.shop import SHOP, TODAY, customers, encoder_spec, items_table
+from tests.serving.shop import SHOP, TODAY, customers, encoder_spec, items_table, looks
 from tests.serving.tiny_bundle import write_bundle
 
 N = 120
@@ -105,6 +107,35 @@ def test_a_batch_answers_as_each_alone(recommender: Recommender, model: Snapshot
         assert answer.rows.tolist() == alone.rows.tolist()
         np.testing.assert_allclose(answer.scores, alone.scores, rtol=1e-6)
         assert answer.reason == alone.reason
+
+
+def test_sessions_and_trends_of_a_batch_are_each_customers_own(model: Snapshot) -> None:
+    """A looker between a stranger and somebody silent: nobody sees another's session, all see the same trends."""
+    table = items_table(N)
+    hot = empty_items(1)
+    hot["hot_slot"], hot["hot"][0, :] = AS_OF // SLOT, 2
+    table.apply_features([FeatureRecord("1", "i5", hot.tobytes())])
+    viewed = ["i50", "i8", "i2"]
+    bought = {"bob": ["i7"], "max": ["i9"]}
+    rows = customers(bought, table.catalogue, unknown=["zoe"], recent={"max": looks(viewed, AS_OF)})
+    place = {name: at for at, name in enumerate(rows.ids)}
+    queries = [Query(name, AS_OF, N, explain=True) for name in ("zoe", "max", "bob")]
+    recommender = Recommender(table, LocalScorer(model.bundle), lambda: 0.0)
+    chosen = rows.take(np.array([place[query.customer_id] for query in queries]))
+    stranger, looking, silent = recommender.recommend(queries, chosen, model)
+    assert stranger.rows[:2].tolist() == [5, N - 1]
+    assert stranger.sources[:2].tolist() == [Source.HOT | Source.TRENDING, Source.TRENDING]
+    told = dict(zip(looking.rows.tolist(), looking.explanations or [], strict=True))
+    assert {row for row, columns in told.items() if columns["session_views"]} == {50, 8, 2}
+    from_session = {row for row, mask in zip(looking.rows, looking.sources, strict=True) if mask & Source.SESSION}
+    assert {50, 8, 2} < from_session  # and the best of their department
+    assert {row % 3 for row in from_session} == {2}
+    assert not any(columns["session_views"] for columns in silent.explanations or [])
+    assert not (silent.sources & Source.SESSION).any()
+    for answer in (looking, silent):
+        columns = dict(zip(answer.rows.tolist(), answer.explanations or [], strict=True))
+        weight = sum(2 * np.exp(-age * 5 / 45) for age in range(32))
+        assert {row: c["trending"] for row, c in columns.items() if c["trending"]} == {5: pytest.approx(weight)}
 
 
 def trending_first(n: int) -> list[int]:
