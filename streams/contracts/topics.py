@@ -38,6 +38,8 @@ _COMPACT = {
     "segment.ms": str(SEGMENT_MS),
     "delete.retention.ms": str(_DAY_MS),
 }
+_COMPACT_FOR_THE_SHOP = {**_COMPACT, "delete.retention.ms": str(7 * _DAY_MS)}
+"""A tombstone waits for streams that are down for days; it holds an id only."""
 
 CHANGELOG_LAG_MS = _DAY_MS // 24
 """What a changelog's newer record replaces stays for so long after it, so that a rebuild can leave the newest out."""
@@ -110,11 +112,11 @@ class Topics:
                 "shop", "What customers did: views, purchases, returns, ratings, …",
             ),
             customers=_topic(
-                f"{prefix}customers", 4, dict(_COMPACT), "customer_id", Customer,
+                f"{prefix}customers", 4, dict(_COMPACT_FOR_THE_SHOP), "customer_id", Customer,
                 "shop", "Customers as the shop knows them; an empty value deletes.",
             ),
             items=_topic(
-                f"{prefix}items", 2, dict(_COMPACT), "item_id", Item,
+                f"{prefix}items", 2, dict(_COMPACT_FOR_THE_SHOP), "item_id", Item,
                 "shop", "The catalogue; an empty value deletes.",
             ),
             recommendation_requests=_topic(
