@@ -39,7 +39,7 @@ class FreshnessProbe(threading.Thread):
     """
 
     def __init__(
-        self, settings: Settings, item_id: str, time_of: int, every_s: float = 0.2, look_s: float = 0.01
+        self, settings: Settings, item_id: str, time_of: int, every_s: float = 0.2, look_s: float = 0.02
     ) -> None:
         super().__init__(name="freshness", daemon=True)
         self._settings, self._item_id, self._time_of = settings, item_id, time_of
