@@ -43,7 +43,7 @@ lint: .venv/installed ## ruff and strict mypy
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-bench: setup ## Measure; BENCH="latency", "freshness" or "ingest" for one
+bench: setup ## Measure; BENCH="latency", "freshness", "ingest" or "recovery" for one
 	@.venv/bin/headwater bench $(BENCH)
 
 evaluate: setup ## Rank by the evaluation protocol

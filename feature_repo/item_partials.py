@@ -102,14 +102,6 @@ class ItemPartials:
         replies = send(self._store.client, self._writes(source, ids, states, versions), script=_WRITE)
         return np.array(replies, dtype=np.int8)
 
-    def exchange(
-        self, source: str, ids: Sequence[str], states: ItemStates, versions: Sequence[int] | npt.NDArray[np.int64]
-    ) -> tuple[Outcomes, Partials]:
-        """Write a source's partials and read those of all sources, in one round trip."""
-        writes = self._writes(source, ids, states, versions)
-        replies = send(self._store.client, [*writes, *self._reads(ids)], script=_WRITE)
-        return np.array(replies[: len(ids)], dtype=np.int8), self._partials(replies[len(ids) :])
-
     def read(self, ids: Sequence[str]) -> Partials:
         """Read the partials of all sources."""
         return self._partials(send(self._store.client, self._reads(ids)))

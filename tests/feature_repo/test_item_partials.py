@@ -26,8 +26,9 @@ def partials(redis_url: str) -> ItemPartials:
 
 def test_partials_of_all_sources_come_back_and_sum(partials: ItemPartials) -> None:
     assert partials.write("0", ["a", "b"], states(3, 4), [10, 11]).tolist() == [Outcome.WRITTEN] * 2
-    written, found = partials.exchange("backfill", ["b", "a", "new"], states(100, 200, 300), [1, 1, 1])
+    written = partials.write("backfill", ["b", "a", "new"], states(100, 200, 300), [1, 1, 1])
     assert written.tolist() == [Outcome.WRITTEN] * 3
+    found = partials.read(["b", "a", "new"])
     assert found.offsets.tolist() == [0, 2, 4, 5]
     assert found.total_versions().tolist() == [12, 11, 1]
     summed = total(found.states, found.offsets)
