@@ -140,7 +140,7 @@ def test_one_at_a_time(site: IngestSite) -> None:
     there = stores(site)
     with (
         guarded(there, False, lambda: None),
-        pytest.raises(BackfillError, match="another backfill is under way"),
+        pytest.raises(BackfillError, match="under way already: headwater backfill"),
         guarded(there, False, lambda: None),
     ):
         pass

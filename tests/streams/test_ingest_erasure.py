@@ -103,17 +103,19 @@ def test_a_crash_at_any_step_around_erasures_is_made_good(
     # Nothing leaves on its own before a flush, so that a crash loses what was only queued.
     monkeypatch.setitem(service._PRODUCER, "linger.ms", 500)
     publish_story(site)
-    for _ in range(8):
-        _crash_in_the_next_batch_but(site, step, 2)
+    crashes = 0
+    while crashes < 8 and _crash_in_the_next_batch_but_one(site, step):
+        crashes += 1
         _expire_fences(site.client)
+    assert crashes > 2
     with site.running():
         site.wait_until_applied()
     assert_as_expected(site)
 
 
-def _crash_in_the_next_batch_but(site: IngestSite, step: str, countdown: int) -> None:
-    """Work until a step comes for the given time, then leave as if killed: nothing more is written or committed."""
-    left = countdown
+def _crash_in_the_next_batch_but_one(site: IngestSite, step: str) -> bool:
+    """Work until a step comes for the second time, then leave as if killed; False if there was nothing left to do."""
+    left = 2
 
     def fail(name: str) -> None:
         nonlocal left
@@ -125,12 +127,14 @@ def _crash_in_the_next_batch_but(site: IngestSite, step: str, countdown: int) ->
     worker = site.worker(step=fail)
     worker.pace = Pace(records=120)
     worker.join_group()
+    crashed = False
     try:
         while site.applied() != site.ends():
             worker.cycle()
     except Crash:
-        pass
+        crashed = True
     worker.abandon()
+    return crashed
 
 
 def _expire_fences(client: Client) -> None:
