@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 
@@ -31,7 +32,7 @@ class Progress:
     recoveries: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._client = redis.Redis.from_url(self.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
+        self._client: Any = redis.Redis.from_url(self.redis_url, socket_timeout=1.0, socket_connect_timeout=1.0)
         self._highest = dict.fromkeys(range(self.partitions), 0)
         self._last = Seen({}, {})
         self._lock = threading.Lock()
@@ -42,7 +43,7 @@ class Progress:
             with self._lock:
                 pipe = self._client.pipeline(transaction=False)
                 for partition in range(self.partitions):
-                    pipe.hmget(f"hw:stream:{partition}", "fence", "next")
+                    pipe.hmget(f"hw:stream:{partition}", ["fence", "next"])
                 found = pipe.execute()
         except redis.RedisError:
             return None
@@ -94,7 +95,7 @@ class Progress:
     def applied(self, ends: dict[int, int]) -> bool:
         """Whether everything before these offsets is in the online store and its changelogs."""
         try:
-            found = [self._client.hmget(f"hw:stream:{p}", "position", "wal") for p in ends]
+            found = [self._client.hmget(f"hw:stream:{p}", ["position", "wal"]) for p in ends]
         except redis.RedisError:
             return False
         return all(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 import redis
@@ -44,7 +45,7 @@ class Server:
         self.kills = 0
         self.failed_starts: list[str] = []
 
-    def __enter__(self) -> "Server":
+    def __enter__(self) -> Self:
         self._guard.__enter__()
         self.stack.up([self.name])
         self._thread.start()

@@ -125,7 +125,7 @@ def _of_erased(name: str, at: int, old: int, popular: list[str], rng: random.Ran
 def _disordered(valid: list[Sent], malformed: list[Sent], rng: random.Random) -> list[Sent]:
     """Put duplicates after their originals, half of them soon, half whenever; bad records anywhere."""
     n = len(valid)
-    at = list(np.arange(n, dtype=np.float64))
+    at: list[float] = np.arange(n, dtype=np.float64).tolist()
     erased = n - 1
     while erased >= 0 and valid[erased].key.startswith(b"gone-"):  # they come last: spread them over all
         at[erased] = rng.uniform(0, n)

@@ -11,6 +11,9 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from prometheus_client import Counter
 
 from streams.app import main as streams_main
 from streams.contracts.observability import EVENTS, OFFLINE_ROWS
@@ -64,13 +67,8 @@ def _tell_counts(path: Path) -> None:
         draft.replace(path)
 
 
-def _samples(counter: object) -> list[object]:
-    return [
-        sample
-        for metric in counter.collect()  # type: ignore[attr-defined]
-        for sample in metric.samples
-        if sample.name.endswith("_total")
-    ]
+def _samples(counter: Counter) -> list[Any]:
+    return [sample for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")]
 
 
 def _leave_with(parent: int) -> None:
