@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from feature_repo.entity_key import feature_field, timestamp_field
-from feature_repo.online_store import POSITION, PROFILE_VERSION, OnlineStore, Outcomes, lua_literal
+from feature_repo.online_store import POSITION, PROFILE_VERSION, OnlineStore, Outcomes
 from feature_repo.redis_commands import Command, Script, call, send
+from feature_repo.row_scripts import lua_literal
 from feature_repo.views import Entity, ViewLayout
 
 FENCE_S = 3600

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from feature_repo.entity_key import timestamp_field
 from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD
 from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates
-from feature_repo.online_store import VERSION, Columns, OnlineStore, Outcomes, ascii_numbers, lua_literal, row_script
+from feature_repo.online_store import VERSION, Columns, OnlineStore, Outcomes, ascii_numbers
 from feature_repo.redis_commands import Command, Script, send, sha1
+from feature_repo.row_scripts import lua_literal, row_script
 from feature_repo.value_proto import encode, encode_timestamps
 from feature_repo.views import ITEM, ViewLayout
 
