@@ -19,6 +19,8 @@ from streams.upsert_positions import Reader, UpsertPositions
 from streams.upserts import Customers, Items, Raw
 from streams.watermarks import watermarks
 
+_AT_ONCE = 2_000
+
 
 def restore_upserts(settings: Settings, shop: Shop, report: Callable[[Progress], None]) -> int:
     """Do it; return the number of records written."""
@@ -44,15 +46,19 @@ def _restore(
     config = settings.kafka_config()
     reader, positions = Reader(topic.name, f"restore-{topic.name}", config), UpsertPositions(store.client, topic.name)
     bounds = _bounds(settings, topic)
+    name = topic.name.removeprefix(settings.topic_prefix)
     total, read, found = sum(end - low for low, end in bounds.values()), 0, 0
     for partition, (low, end) in bounds.items():
+        last: dict[bytes | None, Raw] = {}
         for records in reader.records(partition, low, end):
-            last = {record.key: record for record in records}
-            live = [record for record in last.values() if record.value]
-            apply(live)
-            found += len(live)
+            last.update((record.key, record) for record in records)
             read += len(records)
-            report(Progress(topic.name.removeprefix(settings.topic_prefix), read, total))
+            report(Progress(name, read, total))
+        live = [record for record in last.values() if record.value]
+        for first in range(0, len(live), _AT_ONCE):
+            apply(live[first : first + _AT_ONCE])
+            report(Progress(f"{name}' rows", found + min(first + _AT_ONCE, len(live)), 0))
+        found += len(live)
         positions.advance(partition, 0, end)
     return found
 
