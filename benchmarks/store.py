@@ -135,7 +135,7 @@ class _Bench:
             self._write(self.customers, ids[batch], part)
         ours = rows / (time.perf_counter() - started)
 
-        batched, single = self.push(columns, BATCH, 1), self.push(columns, 1, pushes)
+        batched, single = self.push(columns, min(BATCH, rows), 1), self.push(columns, 1, pushes)
         return {
             "headwater_rows_per_s": ours,
             "feast_push_rows_per_s": single,
