@@ -55,14 +55,16 @@ class Disturbances:
 
     def missing(self, size: Size) -> Iterator[Action]:
         """Failpoints that no worker has come to yet, and what else the offline writer's are short of."""
-        if size.failpoints < len(FAILPOINTS):
-            return
-        for step in (*FAILPOINTS, *OFFLINE, *ERASURE) * 3:
+        whole = size.failpoints >= len(FAILPOINTS)
+        for step in (*FAILPOINTS, *OFFLINE, *ERASURE) * 3 if whole else ():
             if not self.fleet.hits()[step]:
                 kind = "erase" if step in ERASURE else "offline" if step in OFFLINE else "fail"
                 yield Action(kind, what=step)
+        for _ in range(3):
+            if self.fleet.hits().total() == self.offline_kills:
+                yield Action("fail", what="begin")
         for at in range(2 * size.kills):
-            if self.offline_kills < size.kills:
+            if self.offline_kills < (size.kills if whole else 1):
                 yield Action("offline", what=OFFLINE[at % len(OFFLINE)])
 
     def erase_the_rest(self) -> None:
