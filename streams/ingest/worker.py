@@ -47,10 +47,10 @@ class Pace:
     idle_s: how long to wait for the first one.
     """
 
-    records: int = 5000
+    records: int = 16_000
     linger_s: float = 0.01
-    busy: int = 500
-    busy_linger_s: float = 0.1
+    busy: int = 1000
+    busy_linger_s: float = 0.3
     idle_s: float = 0.1
 
 
