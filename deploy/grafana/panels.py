@@ -108,12 +108,9 @@ ROWS = (
             graph(
                 "Lost and read again",
                 "short",
-                Query("sum by (topic) (headwater_reread_total)", "{{topic}}: records that Redis had lost"),
-                Query(
-                    "sum by (partition) (headwater_lost_offsets_total)",
-                    "partition {{partition}}: offsets gone before they were read",
-                ),
-                description="Since the workers started.",
+                Query("sum(headwater_reread_total) or vector(0)", "records that Redis had lost"),
+                Query("sum(headwater_lost_offsets_total) or vector(0)", "offsets gone before they were read"),
+                description="Since the workers started, all topics and partitions.",
             ),
             graph("Applying a batch", "s", *halves_and_tails("headwater_batch_seconds")),
             graph(
