@@ -14,8 +14,8 @@ import numpy.typing as npt
 from feature_repo.entity_key import timestamp_field
 from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD
 from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates
-from feature_repo.online_store import VERSION, Columns, OnlineStore, Outcomes, ascii_numbers
-from feature_repo.redis_commands import Command, Script, send, sha1
+from feature_repo.online_store import VERSION, Columns, OnlineStore, Posted, ascii_numbers, posted
+from feature_repo.redis_commands import Command, Script, sha1
 from feature_repo.row_scripts import lua_literal, row_script
 from feature_repo.value_proto import encode, encode_timestamps
 from feature_repo.views import ITEM, ViewLayout
@@ -58,7 +58,7 @@ def _script(layout: ViewLayout, sources: tuple[str, ...], source: str) -> Script
     return row_script(layout, layout.names, (version_field, state_field), VERSION, guard)
 
 
-def write_parts_and_totals(
+def post_parts_and_totals(
     store: OnlineStore,
     layout: ViewLayout,
     sources: tuple[str, ...],
@@ -68,8 +68,8 @@ def write_parts_and_totals(
     sums: ItemStates,
     versions: npt.NDArray[np.int64],
     time: int,
-) -> Outcomes:
-    """Replace a source's parts, and the totals where they are made of what the store holds.
+) -> Posted:
+    """Begin to replace a source's parts, and the totals where they are made of what the store holds.
 
     Parameters
     ----------
@@ -86,8 +86,9 @@ def write_parts_and_totals(
 
     Returns
     -------
-    int8[n]
-        `Outcome.WRITTEN`; `Outcome.OTHER` where only the part was taken; `Outcome.NEWER` where neither was.
+    Callable
+        Waits for the replies and returns ``int8[n]``: `Outcome.WRITTEN`; `Outcome.OTHER` where only the part was taken;
+        `Outcome.NEWER` where neither was.
     """
     script = _script(layout, sources, source)
     own = sources.index(source)
@@ -106,7 +107,7 @@ def write_parts_and_totals(
     )
     digest = sha1(script)
     commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
-    return np.array(send(store.client, commands, script=script), dtype=np.int8)
+    return posted(store.client, commands, script)
 
 
 def _listed(versions: npt.NDArray[np.int64]) -> list[str]:

@@ -5,7 +5,7 @@ lost its partition, changes nothing. Beside Feast's fields the hash holds fields
 begin with ``hw:``; Feast neither reads nor removes them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.entity_key import PROJECT, entity_keys
-from feature_repo.redis_commands import Client, Command, send, sha1
+from feature_repo.redis_commands import Client, Command, Script, post, send, sha1
 from feature_repo.row_scripts import delete_script, update_script, whole_row_script
 from feature_repo.rows import Rows, Selection
 from feature_repo.value_proto import Value, encode, encode_timestamps
@@ -56,6 +56,16 @@ def ascii_numbers(numbers: Sequence[int] | npt.NDArray[np.int64]) -> list[bytes]
     return [b"%d" % number for number in np.asarray(numbers, dtype=np.int64).tolist()]
 
 
+Posted = Callable[[], Outcomes]
+"""Waits until rows are written and returns what became of them; raises redis.RedisError."""
+
+
+def posted(client: Client, commands: Sequence[Command], script: Script) -> Posted:
+    """Send versioned writes, of which each answers with an `Outcome`."""
+    replies = post(client, commands, script=script)
+    return lambda: np.array(replies(), dtype=np.int8)
+
+
 class OnlineStore:
     """Rows of feature views in Redis.
 
@@ -84,6 +94,8 @@ class OnlineStore:
         replace_same: bool = False,
     ) -> Outcomes:
         """Write rows whose version is newer than the stored one; each row is written whole or not at all.
+
+        `post_rows` does the same, but waits for nothing: it returns what waits, see `redis_commands.post`.
 
         Parameters
         ----------
@@ -117,6 +129,30 @@ class OnlineStore:
         redis.RedisError
             When Redis cannot be reached; rows may have been written by then, and may be written again.
         """
+        return self.post_rows(
+            layout,
+            ids,
+            columns,
+            event_times,
+            versions,
+            version_field=version_field,
+            extra=extra,
+            replace_same=replace_same,
+        )()
+
+    def post_rows(
+        self,
+        layout: ViewLayout,
+        ids: Sequence[str],
+        columns: Columns,
+        event_times: npt.NDArray[np.int64],
+        versions: Sequence[int] | npt.NDArray[np.int64],
+        *,
+        version_field: str = POSITION,
+        extra: Mapping[str, Sequence[bytes]] | None = None,
+        replace_same: bool = False,
+    ) -> Posted:
+        """Begin what `write_rows` does, and return what waits for it."""
         extra = extra or {}
         times = np.asarray(event_times, dtype=np.int64)
         _check(layout, len(ids), columns, times, versions, extra)
@@ -126,9 +162,9 @@ class OnlineStore:
         rows = zip(keys, ascii_numbers(versions), stamps, *values, *extra.values(), strict=True)
         digest = sha1(script)
         commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
-        return np.array(send(self.client, commands, script=script), dtype=np.int8)
+        return posted(self.client, commands, script)
 
-    def update_rows(
+    def post_updates(
         self,
         layout: ViewLayout,
         ids: Sequence[str],
@@ -139,8 +175,8 @@ class OnlineStore:
         *,
         version_field: str = POSITION,
         extra: Mapping[str, Sequence[bytes]] | None = None,
-    ) -> Outcomes:
-        """Write what has changed of rows whose stored version is the one that the change builds on.
+    ) -> Posted:
+        """Begin to write what has changed of rows whose stored version is the one that the change builds on.
 
         The row is then what `write_rows` would have made of it, at half the cost where half of it has changed.
 
@@ -155,8 +191,9 @@ class OnlineStore:
 
         Returns
         -------
-        int8[n]
-            `Outcome.WRITTEN`, or `Outcome.OTHER` where the store holds another version.
+        Callable
+            Waits for the replies and returns ``int8[n]``: `Outcome.WRITTEN`, or `Outcome.OTHER` where the store holds
+            another version.
         """
         extra = extra or {}
         times = np.asarray(event_times, dtype=np.int64)
@@ -166,7 +203,7 @@ class OnlineStore:
         rows = zip(keys, ascii_numbers(versions), stamps, *values, *extra.values(), ascii_numbers(bases), strict=True)
         digest = sha1(script)
         commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
-        return np.array(send(self.client, commands, script=script), dtype=np.int8)
+        return posted(self.client, commands, script)
 
     def read_rows(self, selection: Selection, ids: Sequence[str]) -> Rows:
         """Read the selected fields of entities, in one round trip for all.

@@ -5,9 +5,11 @@ second time. So a broken connection is retried as a whole, and the caller need n
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NewType
+from weakref import WeakKeyDictionary
 
 import hiredis
 import redis
@@ -54,8 +56,10 @@ class Connections:
         if isinstance(client, redis.RedisCluster):
             return
         self._pinned = False
+        _POSTS.pop(client, None)
         client.connection_pool.disconnect()
         client.ping()
+        _POSTS[client] = _Posts(client)
         self._pinned = True
 
     def opened(self, connection: Any) -> None:
@@ -142,6 +146,8 @@ def send(client: Client, commands: Sequence[Command], *, script: Script | None =
     """
     if isinstance(client, redis.RedisCluster):
         replies = _send_to_cluster(client, commands)
+    elif (posts := _POSTS.get(client)) is not None:
+        replies = posts.send(commands)
     else:
         replies = _send_to_node(client, commands)
     errors = [reply for reply in replies if isinstance(reply, ResponseError)]
@@ -151,6 +157,95 @@ def send(client: Client, commands: Sequence[Command], *, script: Script | None =
     if errors:
         raise errors[0]
     return replies
+
+
+Replies = Callable[[], list[Any]]
+"""Waits for replies and returns them; raises what `send` raises."""
+
+
+def post(client: Client, commands: Sequence[Command], *, script: Script) -> Replies:
+    """Send commands now and take their replies when they are asked for, so that the server works meanwhile.
+
+    Only for a client whose connection is pinned (`Connections.renew`) and that one thread uses; with any other this
+    waits at once. What else is sent until all replies have been taken goes over the same connection, in order.
+
+    Parameters
+    ----------
+    script
+        The one script that they call.
+    """
+    posts = None if isinstance(client, redis.RedisCluster) else _POSTS.get(client)
+    if posts is not None:
+        return posts.post(commands, script)
+    replies = send(client, commands, script=script)
+    return lambda: replies
+
+
+class _Posts:
+    """Commands on one connection whose replies have not been taken yet, oldest first."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._connection: Any = None
+        self._open: deque[tuple[int, list[Any]]] = deque()
+        self._scripts: set[Script] = set()
+
+    def send(self, commands: Sequence[Command]) -> list[Any]:
+        if not self._open:
+            return _send_to_node(self._client, commands)
+        replies = self._put(commands)
+        self._take_until(replies)
+        return replies
+
+    def post(self, commands: Sequence[Command], script: Script) -> Replies:
+        if script not in self._scripts:
+            self.send([(b"SCRIPT", b"LOAD", script)])
+            self._scripts.add(script)
+        replies = self._put(commands)
+
+        def taken() -> list[Any]:
+            self._take_until(replies)
+            errors = [reply for reply in replies if isinstance(reply, ResponseError)]
+            if errors:
+                raise errors[0]
+            return replies
+
+        return taken
+
+    def _put(self, commands: Sequence[Command]) -> list[Any]:
+        replies: list[Any] = []
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        try:
+            for start in range(0, len(commands), CHUNK):
+                self._connection.send_packed_command([b"".join(map(_pack, commands[start : start + CHUNK]))])
+        except BaseException:
+            self._drop()
+            raise
+        self._open.append((len(commands), replies))
+        return replies
+
+    def _take_until(self, wanted: list[Any]) -> None:
+        try:
+            while any(replies is wanted for _, replies in self._open):
+                count, replies = self._open.popleft()
+                _receive(self._connection, count, replies)
+        except BaseException:
+            self._drop()
+            raise
+        if not self._open and self._connection is not None:
+            self._client.connection_pool.release(self._connection)
+            self._connection = None
+
+    def _drop(self) -> None:
+        """Replies may still be on their way: nobody must take them for others."""
+        self._open.clear()
+        connection, self._connection = self._connection, None
+        connection.disconnect()
+        self._client.connection_pool.release(connection)
+
+
+_POSTS: WeakKeyDictionary[redis.Redis, _Posts] = WeakKeyDictionary()
 
 
 def _send_to_node(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:

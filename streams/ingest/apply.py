@@ -3,7 +3,7 @@
 The order of the writes is what makes a crash between any two of them harmless; see `partition_log`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,8 +119,12 @@ class Applier:
             self._step("recover flush")
             self._sender.flush()
 
-    def apply(self, held: Held, batch: Batch) -> pa.Table:
+    def apply(self, held: Held, batch: Batch, meanwhile: Callable[[], None] = lambda: None) -> pa.Table:
         """Apply a batch that lies whole before or whole after `held.items`; return the rows for the offline store.
+
+        Parameters
+        ----------
+        meanwhile: what to do while Redis is at work.
 
         Raises
         ------
@@ -145,10 +149,15 @@ class Applier:
         self._mark(held, records.start)
         self._step("customers")
         touched = np.arange(len(states)) if redo else np.flatnonzero(folded.states.position > states.position)
-        self._write_customers(held, batch, rows, states, folded, touched)
+        customers_written = self._post_customers(held, batch, rows, states, folded, touched)
         self._step("items")
-        if parts:
-            self._items.write(source, records.stop, parts, newest)
+        items_written = self._items.post(source, records.stop, parts, newest) if parts else None
+        meanwhile()
+        customers_written()
+        chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT) & ~hidden)
+        accepted = accepted_table(held.partition, batch.interactions, batch.events, chosen)
+        if items_written is not None:
+            items_written()
         self._step("changelog")
         held.log.check()
         self._changelog.items(source, records.stop, parts)
@@ -156,8 +165,7 @@ class Applier:
         self._step("applied")
         self._cache.shrink()
         self._count(folded.outcome)
-        chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT) & ~hidden)
-        return accepted_table(held.partition, batch.interactions, batch.events, chosen)
+        return accepted
 
     def erase(self, held: Held, records: Records, partitions: int) -> None:
         """Apply records that ask for erasures and lie whole before or whole after `held.items`; raises as `apply`."""
@@ -238,7 +246,7 @@ class Applier:
         after = apply_deltas(self._items.parts(source, ids), deltas)
         return [(item, part.tobytes()) for item, part in zip(ids, after, strict=True)]
 
-    def _write_customers(
+    def _post_customers(
         self,
         held: Held,
         batch: Batch,
@@ -246,9 +254,10 @@ class Applier:
         before: CustomerStates,
         folded: Folded,
         touched: npt.NDArray[np.int64],
-    ) -> None:
+    ) -> Callable[[], None]:
+        """Begin to write customers' rows; what is returned waits for them and tells the changelog."""
         if len(touched) == 0:
-            return
+            return lambda: None
         states = folded.states.take(touched)
         rows = states.rows()
         ids = [batch.customer_ids[at] for at in touched.tolist()]
@@ -259,12 +268,16 @@ class Applier:
         if back.any():
             self._customers.keep([ids[at] for at in np.flatnonzero(back)])
         stored = [rows_before[at] for at in touched.tolist()]
-        outcomes = self._customers.write(ids, states, rows, arrived[touched], before=stored)
-        _check_owned(held, ids, outcomes, batch.records.stop)
-        for customer, row in zip(ids, rows, strict=True):
-            self._cache.put(customer, row, _size(row))
-        self._step("customers changelog")
-        self._changelog.customers(ids, rows)
+        posted = self._customers.post(ids, states, rows, arrived[touched], before=stored)
+
+        def done() -> None:
+            _check_owned(held, ids, posted(), batch.records.stop)
+            for customer, row in zip(ids, rows, strict=True):
+                self._cache.put(customer, row, _size(row))
+            self._step("customers changelog")
+            self._changelog.customers(ids, rows)
+
+        return done
 
     def _take_away(self, held: Held, customer_ids: Sequence[str], erased: Erased) -> None:
         """Remove the rows of the customers who are due."""

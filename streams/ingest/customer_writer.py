@@ -10,7 +10,7 @@ from feature_repo import fences
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.materialise import customer_features
-from feature_repo.online_store import POSITION, OnlineStore, Outcome, Outcomes
+from feature_repo.online_store import POSITION, OnlineStore, Outcome, Outcomes, Posted
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER_PURCHASES, customer_purchases
@@ -69,6 +69,8 @@ class CustomerWriter:
     ) -> Outcomes:
         """Write rows where the position has grown.
 
+        `post` begins the same and returns what waits for it, see `feature_repo.redis_commands.post`.
+
         Parameters
         ----------
         states, rows: the same `n` customers, as columns and packed.
@@ -77,22 +79,50 @@ class CustomerWriter:
             as it is, for its features are made of purchases.
         replace_same: also replace rows of the same position, as a repeated backfill does.
         """
-        outcomes = np.full(len(customer_ids), Outcome.OTHER, dtype=np.int8)
+        return self.post(customer_ids, states, rows, times, before=before, replace_same=replace_same)()
+
+    def post(
+        self,
+        customer_ids: Sequence[str],
+        states: CustomerStates,
+        rows: Sequence[CustomerRow],
+        times: npt.NDArray[np.int64],
+        *,
+        before: Sequence[CustomerRow | None] | None = None,
+        replace_same: bool = False,
+    ) -> Posted:
+        """Begin what `write` does."""
+        n = len(customer_ids)
+        looked, bought = list[int](), list(range(n))
         if before is not None:
-            looked = [at for at, (old, new) in enumerate(zip(before, rows, strict=True)) if _only_looked(old, new)]
-            if looked:
-                outcomes[looked] = self._update(customer_ids, rows, times, before, looked)
-        rest = np.flatnonzero(outcomes == Outcome.OTHER)
-        if len(rest):
-            outcomes[rest] = self._write_whole(
-                [customer_ids[at] for at in rest.tolist()],
-                states if len(rest) == len(rows) else states.take(rest),
-                [rows[at] for at in rest.tolist()],
-                times[rest],
+            only = [_only_looked(old, new) for old, new in zip(before, rows, strict=True)]
+            looked, bought = [at for at in range(n) if only[at]], [at for at in range(n) if not only[at]]
+
+        def whole(chosen: list[int]) -> Posted:
+            return self._post_whole(
+                [customer_ids[at] for at in chosen],
+                states if len(chosen) == n else states.take(np.array(chosen, dtype=np.int64)),
+                [rows[at] for at in chosen],
+                times[chosen],
                 replace_same,
             )
-        STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(len(customer_ids))
-        return outcomes
+
+        updated = self._post_updates(customer_ids, rows, times, before or (), looked) if looked else None
+        written = whole(bought) if bought else None
+
+        def done() -> Outcomes:
+            outcomes = np.full(n, Outcome.OTHER, dtype=np.int8)
+            if updated is not None:
+                outcomes[looked] = updated()
+            if written is not None:
+                outcomes[bought] = written()
+            # Redis had another version of these rows than was thought.
+            if rest := np.flatnonzero(outcomes == Outcome.OTHER).tolist():
+                outcomes[rest] = whole(rest)()
+            return outcomes
+
+        STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(n)
+        return done
 
     def take_away(self, customer_ids: Sequence[str], positions: Sequence[int]) -> Outcomes:
         """Remove erased customers' rows, where their position has grown to that of the erasure."""
@@ -102,17 +132,17 @@ class CustomerWriter:
         """Let customers stay who were erased and have come back."""
         fences.keep(self._store, self._layout.entity, customer_ids)
 
-    def _update(
+    def _post_updates(
         self,
         customer_ids: Sequence[str],
         rows: Sequence[CustomerRow],
         times: npt.NDArray[np.int64],
         before: Sequence[CustomerRow | None],
         chosen: list[int],
-    ) -> Outcomes:
+    ) -> Posted:
         """Write what a look at an item changes."""
         some = [rows[at] for at in chosen]
-        return self._store.update_rows(
+        return self._store.post_updates(
             self._layout,
             [customer_ids[at] for at in chosen],
             {"recent": [row.recent for row in some]},
@@ -123,20 +153,20 @@ class CustomerWriter:
             extra={IDS: [row.ids for row in some]},
         )
 
-    def _write_whole(
+    def _post_whole(
         self,
         customer_ids: Sequence[str],
         states: CustomerStates,
         rows: Sequence[CustomerRow],
         times: npt.NDArray[np.int64],
         replace_same: bool,
-    ) -> Outcomes:
+    ) -> Posted:
         columns: dict[str, Any] = {
             **customer_features(self._shop, states, self._catalogue),
             "history": [row.history for row in rows],
             "recent": [row.recent for row in rows],
         }
-        return self._store.write_rows(
+        return self._store.post_rows(
             self._layout,
             customer_ids,
             columns,

@@ -5,12 +5,12 @@ made of the very parts that the store holds; else whoever wrote the part reads t
 highest sum has seen them all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from feature_repo.item_partials import ItemPartials
-from feature_repo.item_totals import total_columns, write_parts_and_totals
+from feature_repo.item_totals import post_parts_and_totals, total_columns
 from feature_repo.items_state import ItemStates, read_states, total
 from feature_repo.online_store import VERSION, OnlineStore, Outcome
 from feature_repo.ragged import Int64
@@ -49,18 +49,24 @@ class ItemWriter:
     def write(self, source: str, version: int, items: Sequence[tuple[str, bytes]], time: int) -> None:
         """Replace a source's parts where they are older, and the totals with them.
 
+        `post` begins the same and returns what waits for it, see `feature_repo.redis_commands.post`.
+
         Parameters
         ----------
         version: offset before which the parts hold everything.
         items: ids, each once, with their ``ITEM_STATE`` bytes.
         time: of the rows, microseconds since the epoch.
         """
+        self.post(source, version, items, time)()
+
+    def post(self, source: str, version: int, items: Sequence[tuple[str, bytes]], time: int) -> Callable[[], None]:
+        """Begin what `write` does."""
         ids = [item for item, _ in items]
         rows = self._rows(ids)
         parts = read_states([part for _, part in items])
         self._known.put(rows, source, parts, version)
         sums = total(*self._known.of(rows))
-        outcomes = write_parts_and_totals(
+        written = post_parts_and_totals(
             self._store,
             self._layout,
             self._partials.sources,
@@ -71,10 +77,14 @@ class ItemWriter:
             self._known.versions[rows],
             time,
         )
-        others = np.flatnonzero(outcomes != Outcome.WRITTEN)
-        if len(others):
-            self._write_totals([ids[at] for at in others.tolist()], rows[others], time)
         STORE_ROWS.labels(ITEM_PURCHASES).inc(len(ids))
+
+        def done() -> None:
+            others = np.flatnonzero(written() != Outcome.WRITTEN)
+            if len(others):
+                self._write_totals([ids[at] for at in others.tolist()], rows[others], time)
+
+        return done
 
     def _rows(self, item_ids: Sequence[str]) -> Int64:
         """Return the items' rows of what is known, read where nothing is."""

@@ -8,7 +8,7 @@ Step = Callable[[str], None]
 TAKE_UP = ("claim", "recover items", "recover changelog", "recover flush", "resume", "resumed")
 """Steps of taking a partition; those of recovery come only where a batch was left unfinished."""
 
-BATCH = ("flush", "begin", "customers", "customers changelog", "items", "changelog", "applied", "finish", "finished")
+BATCH = ("flush", "begin", "customers", "items", "customers changelog", "changelog", "applied", "finish", "finished")
 """Steps of applying a batch, and of saying that nothing follows at once."""
 
 ERASURE = ("ledger",)

@@ -18,8 +18,9 @@ from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
 from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, HELD_BACK, INGEST_LAG, logger
 from streams.erasure_topics import cause_of
+from streams.ingest.ahead import Ahead
 from streams.ingest.apply import Applier, Held
-from streams.ingest.batch import Records, decode
+from streams.ingest.batch import Batch, Records, decode
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.start import Starts
@@ -142,10 +143,7 @@ class Worker:
             # What was polled with, or before, a change of partitions is read again from where they start.
             self._take_up()
             return
-        for records in self._by_partition(messages):
-            held = self._held[records.partition]
-            for part in records.parts(held.applied, held.items):
-                self._apply(held, part)
+        self._apply_all(list(self._by_partition(messages)))
         if not messages:
             self._finish_open()
         self._write_offline()
@@ -184,13 +182,31 @@ class Worker:
                 {offsets[at]: cause for at, cause in empty if cause is not None},
             )
 
-    def _apply(self, held: Held, records: Records) -> None:
+    def _apply_all(self, found: Sequence[Records]) -> None:
+        """Apply what came, decoding the next part while Redis is at work on one."""
+        held = [self._held[records.partition] for records in found]
+        parts = [
+            part for one, records in zip(held, found, strict=True) for part in records.parts(one.applied, one.items)
+        ]
+        decoded = Ahead(map(self._decode, parts))
+        for part in parts:
+            self._apply(self._held[part.partition], part, decoded)
+
+    def _parts(self, records: Records) -> Sequence[Records]:
+        held = self._held[records.partition]
+        return records.parts(held.applied, held.items)
+
+    def _decode(self, records: Records) -> Batch | None:
+        """Decode events; erasures are read when all before them has been applied."""
+        return None if records.erasures else decode(records, self._starts.partitions, self._limits)
+
+    def _apply(self, held: Held, records: Records, decoded: Ahead[Batch | None]) -> None:
         with BATCH_SECONDS.time():
-            accepted = None
-            if records.erasures:
+            batch, accepted = decoded.take(), None
+            if batch is None:
                 self._applier.erase(held, records, self._starts.partitions)
             else:
-                accepted = self._applier.apply(held, decode(records, self._starts.partitions, self._limits))
+                accepted = self._applier.apply(held, batch, decoded.prepare)
         self._offline.add(records.partition, records.stop, accepted)
         self._next[records.partition] = records.stop
         self._open.add(records.partition)

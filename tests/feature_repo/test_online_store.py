@@ -232,9 +232,9 @@ def test_an_update_makes_the_row_that_a_whole_write_would_have_made(store: Onlin
     ids, whole = [f"c{i}" for i in range(n)], columns(PURCHASES, n, purchases=np.arange(n), history=[b"h"] * n)
     store.write_rows(PURCHASES, ids, whole, np.full(n, NOON), np.full(n, 4), extra={"hw:ids": [b"old"] * n})
     recent, times = [bytes([i % 7]) * (i % 300) for i in range(n)], np.full(n, NOON + 5)
-    outcomes = store.update_rows(
+    outcomes = store.post_updates(
         PURCHASES, ids, {"recent": recent}, times, np.full(n, 9), np.full(n, 4), extra={"hw:ids": [b"new"] * n}
-    )
+    )()
     assert (outcomes == Outcome.WRITTEN).all()
     others = [f"o{i}" for i in range(n)]
     store.write_rows(
@@ -248,11 +248,11 @@ def test_an_update_of_another_version_changes_nothing(store: OnlineStore) -> Non
     write(store, "a", 4)
     before = read(store, "a", "nobody").raw
     for base in (3, 5):
-        outcomes = store.update_rows(
+        outcomes = store.post_updates(
             PURCHASES, ["a", "nobody"], {"recent": [b"x"] * 2}, np.full(2, NOON + 1), [9, 9], [base, base]
-        )
+        )()
         assert outcomes.tolist() == [Outcome.OTHER] * 2
     assert read(store, "a", "nobody").raw == before
     # A time that has not grown grows by a microsecond, as in a whole write.
-    assert store.update_rows(PURCHASES, ["a"], {"recent": [b"x"]}, np.array([NOON]), [9], [4]).tolist() == [1]
+    assert store.post_updates(PURCHASES, ["a"], {"recent": [b"x"]}, np.array([NOON]), [9], [4])().tolist() == [1]
     assert read(store, "a").event_times(PURCHASES.name).tolist() == [NOON + 1]

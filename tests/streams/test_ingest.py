@@ -135,10 +135,10 @@ def test_a_worker_that_lost_its_partitions_unawares_writes_nothing_more(site: In
         other._held[partition], other._next[partition] = held, start
         other._offline.open(partition, start)
     for records in zombie._by_partition(asleep):
-        other._apply(other._held[records.partition], records)
+        other._apply_all([records])
     for records in zombie._by_partition(asleep):
         with pytest.raises(LostPartitionError):
-            zombie._apply(zombie._held[records.partition], records)
+            zombie._apply_all([records])
     zombie.abandon()
     other.abandon()
     site.publish_events(events[600:])
