@@ -56,7 +56,8 @@ class Connections:
         if isinstance(client, redis.RedisCluster):
             return
         self._pinned = False
-        _POSTS.pop(client, None)
+        if posts := _POSTS.pop(client, None):
+            posts.drop()
         client.connection_pool.disconnect()
         client.ping()
         _POSTS[client] = _Posts(client)
@@ -205,6 +206,8 @@ class _Posts:
 
         def taken() -> list[Any]:
             self._take_until(replies)
+            if len(replies) < len(commands):
+                raise redis.ConnectionError("the connection to Redis broke before all replies were taken")
             errors = [reply for reply in replies if isinstance(reply, ResponseError)]
             if errors:
                 raise errors[0]
@@ -220,7 +223,7 @@ class _Posts:
             for start in range(0, len(commands), CHUNK):
                 self._connection.send_packed_command([b"".join(map(_pack, commands[start : start + CHUNK]))])
         except BaseException:
-            self._drop()
+            self.drop()
             raise
         self._open.append((len(commands), replies))
         return replies
@@ -231,18 +234,19 @@ class _Posts:
                 count, replies = self._open.popleft()
                 _receive(self._connection, count, replies)
         except BaseException:
-            self._drop()
+            self.drop()
             raise
         if not self._open and self._connection is not None:
             self._client.connection_pool.release(self._connection)
             self._connection = None
 
-    def _drop(self) -> None:
-        """Replies may still be on their way: nobody must take them for others."""
+    def drop(self) -> None:
+        """Give up what has not been taken: replies may still be on their way, and nobody must take them for others."""
         self._open.clear()
         connection, self._connection = self._connection, None
-        connection.disconnect()
-        self._client.connection_pool.release(connection)
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)
 
 
 _POSTS: WeakKeyDictionary[redis.Redis, _Posts] = WeakKeyDictionary()

@@ -46,6 +46,16 @@ def test_a_broken_connection_breaks_every_post_and_is_not_replaced(pinned: Clien
         send(pinned, [(b"GET", KEY)])
 
 
+def test_replies_that_were_given_up_are_not_taken_for_none(pinned: Client, redis_url: str) -> None:
+    posted = [post(pinned, [call(COUNT, KEY, b"a")], script=COUNT) for _ in range(2)]
+    connections = pinned.connection_pool._in_use_connections  # type: ignore[union-attr]
+    for connection in list(connections):
+        connection.disconnect()
+    for replies in posted:
+        with pytest.raises(redis.ConnectionError):
+            replies()
+
+
 def test_without_a_pinned_connection_nothing_is_put_off(redis_url: str) -> None:
     client = connect(redis_url)
     send(client, [(b"DEL", KEY)])
