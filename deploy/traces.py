@@ -28,10 +28,10 @@ from serving.settings import ServingSettings
 from streams import offline
 from streams.contracts.partitioner import partition_of
 from streams.contracts.topics import Topic
-from streams.erasure_topics import read_ledger
-from streams.erasures import customer_hash
+from streams.erasure.erasures import customer_hash
+from streams.erasure.scrub import Mentions, records
+from streams.erasure.topics import read_ledger
 from streams.ingest.service import offline_path
-from streams.scrub import Mentions, records
 
 FENCES = {b"hw:position", b"hw:profile", b"version"}
 """Fields that are numbers only: they keep late writers from bringing a customer back."""

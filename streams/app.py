@@ -27,10 +27,10 @@ from streams.contracts.observability import READY, TRIGGERS, configure_logging, 
 from streams.contracts.operations import DeadLetter
 from streams.contracts.topics import Topic
 from streams.dead_letters import DeadLetters
-from streams.erasure_topics import ErasureRecords
+from streams.erasure.scrub import Scrubber, Scrubbing
+from streams.erasure.topics import ErasureRecords
 from streams.ingest.service import Ingest, make_producer, offline_path
 from streams.ingest.steps import Step, pass_by
-from streams.scrub import Scrubber, Scrubbing
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.triggers import Every, TriggerWatch

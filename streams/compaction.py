@@ -21,9 +21,10 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streams import erasures, offline
+from streams import offline
 from streams.contracts.observability import COMPACTED, logger
-from streams.erasures import Ledger
+from streams.erasure import erasures
+from streams.erasure.erasures import Ledger
 from streams.files import publish
 from streams.ingest.steps import Step, pass_by
 from streams.offline import Commit

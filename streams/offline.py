@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streams import erasures
+from streams.erasure import erasures
 from streams.files import publish
 
 BACKFILL = erasures.BACKFILL

@@ -52,6 +52,10 @@ class Sender:
                 f"{left} records were not delivered within {timeout:.0f} s, {len(failed)} failed: {failed[:3]}"
             )
 
+    def close(self) -> None:
+        """Leave the broker, once what is queued has been sent or has timed out."""
+        self._producer.close()
+
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None:
             self._failed.append(f"{message.topic()}: {error}")

@@ -16,8 +16,9 @@ from feature_repo.fold import Events
 from feature_repo.keys import item_keys
 from feature_repo.point_in_time import TYPE_CODES, Log
 from feature_repo.shop import Shop
-from streams import erasures, offline
-from streams.erasures import Ledger
+from streams import offline
+from streams.erasure import erasures
+from streams.erasure.erasures import Ledger
 
 COLUMNS = ("customer_id", "item_id", "type", "time", "quantity", "amount", "rating", "arrival", "partition")
 

@@ -16,12 +16,12 @@ from feature_repo.catalogue import Catalogue
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.shop import Shop, load_shop
-from streams.backfill import Backfill, BackfillError, Progress, Stores, Summary, guarded
+from streams.bulk.backfill import Backfill, BackfillError, Progress, Stores, Summary, guarded
+from streams.bulk.reset import reset
 from streams.catalogue_feed import catalogue_item
 from streams.ingest.service import make_producer, offline_path, partitions_of
 from streams.publisher import DeliveryError
 from streams.replay import Plan, open_checkpoint, replay
-from streams.reset import reset
 from streams.sender import Sender
 from streams.settings import Settings
 from streams.sources import Source, open_source

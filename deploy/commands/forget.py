@@ -14,8 +14,8 @@ from rich.table import Table
 from deploy.traces import Search, Trace
 from feature_repo.redis_commands import Client, connect
 from serving.settings import ServingSettings
-from streams.erasure_topics import read_ledger
-from streams.erasures import Ledger
+from streams.erasure.erasures import Ledger
+from streams.erasure.topics import read_ledger
 from streams.ingest.partition_log import applied_position
 from streams.settings import Settings
 

@@ -11,15 +11,15 @@ from deploy.commands.backfill import bars
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.shop import load_shop
-from streams.backfill import BackfillError, Progress, Stores, ends
+from streams.bulk.backfill import BackfillError, Progress, Stores, ends
+from streams.bulk.rebuild import SOURCES, Rebuild, Summary
+from streams.bulk.rebuilt import CantRebuildError
+from streams.bulk.restore_upserts import restore_upserts
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.compacted import CompactedTable
 from streams.ingest.refusals import accept_loss
 from streams.ingest.service import make_producer, offline_path, partitions_of
 from streams.lease import HeldElsewhereError
-from streams.rebuild import SOURCES, Rebuild, Summary
-from streams.rebuilt import CantRebuildError
-from streams.restore_upserts import restore_upserts
 from streams.sender import Sender
 from streams.settings import Settings
 
@@ -82,7 +82,7 @@ def run(
     new_epoch: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
-    """Rebuild; see `streams.rebuild`."""
+    """Rebuild; see `streams.bulk.rebuild`."""
     shop, stores = load_shop(settings.shop), stores_of(settings)
     feed = CatalogueFeed(CompactedTable(settings.topics.items.name, settings.kafka_config()), shop)
     try:

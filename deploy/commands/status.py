@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deploy.stack.site import Site
 from deploy.stack.stack import Condition, Stack
-from streams.ingest_status import IngestStatus, ingest_status
+from streams.ingest.status import IngestStatus, ingest_status
 from streams.settings import Settings
 
 

@@ -18,7 +18,7 @@ from feature_repo.online_store import Outcome as Write
 from feature_repo.online_store import Outcomes
 from streams.contracts.observability import ERASURES, EVENTS
 from streams.dead_letters import DeadLetters, letter
-from streams.erasure_topics import LedgerFeed
+from streams.erasure.topics import LedgerFeed
 from streams.ingest.batch import Batch, Records, Rejection, decode_erasures, without
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
@@ -99,8 +99,9 @@ class Applier:
         self._item_ids.forget()
 
     def close(self) -> None:
-        """Leave the ledger's topic."""
+        """Leave the broker."""
         self._ledger.close()
+        self._sender.close()
 
     def recover(self, claim: Claim, partition: int, time: int) -> None:
         """Learn whom earlier owners of a partition have erased, and finish what the last one had written ahead.

@@ -17,7 +17,7 @@ from streams.contracts.events import Interaction, InteractionType
 from streams.contracts.operations import Erasure, Reason
 from streams.contracts.partitioner import partition_of
 from streams.contracts.rejection import Rejected
-from streams.erasures import Ledger, customer_hash
+from streams.erasure.erasures import Ledger, customer_hash
 
 _CODES = {kind: int(EventType[kind.name]) for kind in InteractionType}
 

@@ -19,12 +19,12 @@ from streams.contracts.compacted import CompactedTable
 from streams.contracts.observability import logger
 from streams.contracts.topics import MAX_DEAD_LETTER_BYTES
 from streams.dead_letters import DeadLetters
-from streams.erasure_topics import LedgerFeed
-from streams.feature_positions import read_markers
+from streams.erasure.topics import LedgerFeed
 from streams.ingest.apply import Applier
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.dead_man import DeadManSwitch
+from streams.ingest.feature_positions import read_markers
 from streams.ingest.item_ids import ItemIds
 from streams.ingest.item_writer import ItemWriter
 from streams.ingest.offline_writer import OfflineWriter

@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
 from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, HELD_BACK, INGEST_LAG, logger
-from streams.erasure_topics import cause_of
+from streams.erasure.topics import cause_of
 from streams.ingest.ahead import Ahead
 from streams.ingest.apply import Applier, Held
 from streams.ingest.batch import Batch, Records, decode
@@ -191,10 +191,6 @@ class Worker:
         decoded = Ahead(map(self._decode, parts))
         for part in parts:
             self._apply(self._held[part.partition], part, decoded)
-
-    def _parts(self, records: Records) -> Sequence[Records]:
-        held = self._held[records.partition]
-        return records.parts(held.applied, held.items)
 
     def _decode(self, records: Records) -> Batch | None:
         """Decode events; erasures are read when all before them has been applied."""

@@ -42,6 +42,7 @@ def site(kafka: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, value)
     with running(found, tmp_path):
         yield found
+    found.close()
 
 
 def headwater(*arguments: str) -> Result:

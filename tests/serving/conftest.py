@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from feature_repo.redis_commands import connect
 from tests.serving.running import Running, running
 from tests.serving.triton_server import ENVIRONMENT, TRITON, TritonServer, start_triton, stop
 
@@ -24,6 +25,7 @@ def service(
     kafka: str, redis_url: str, triton: TritonServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     """The serving process, started without a model."""
+    connect(redis_url).flushall()
     service = running(kafka, redis_url, triton, tmp_path_factory.mktemp("serving"))
     service.start()
     yield service

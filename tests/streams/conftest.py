@@ -13,9 +13,9 @@ from tests.streams.own_redis import OwnRedis
 
 
 @pytest.fixture
-def site(kafka: str, redis_url: str, tmp_path: Path) -> IngestSite:
+def site(kafka: str, redis_url: str, tmp_path: Path) -> Iterator[IngestSite]:
     connect(redis_url).flushall()
-    return IngestSite(
+    found = IngestSite(
         Settings(
             kafka_bootstrap_servers=kafka,
             redis_url=redis_url,
@@ -23,6 +23,8 @@ def site(kafka: str, redis_url: str, tmp_path: Path) -> IngestSite:
             topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
         )
     )
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -35,8 +37,8 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
 
 
 @pytest.fixture
-def own_site(kafka: str, own_redis: OwnRedis, tmp_path: Path) -> IngestSite:
-    return IngestSite(
+def own_site(kafka: str, own_redis: OwnRedis, tmp_path: Path) -> Iterator[IngestSite]:
+    found = IngestSite(
         Settings(
             kafka_bootstrap_servers=kafka,
             redis_url=f"redis://127.0.0.1:{own_redis.port}/0",
@@ -44,3 +46,5 @@ def own_site(kafka: str, own_redis: OwnRedis, tmp_path: Path) -> IngestSite:
             topic_prefix=f"t{uuid.uuid4().hex[:8]}-",
         )
     )
+    yield found
+    found.close()

@@ -21,7 +21,7 @@ from streams import offline
 from streams.contracts.codec import Limits
 from streams.contracts.events import Interaction
 from streams.contracts.topics import ERASURE_HEADER
-from streams.erasure_topics import cause_of
+from streams.erasure.topics import cause_of
 from streams.ingest.batch import Records, decode
 from streams.ingest.customer_writer import CustomerWriter
 from tests.streams.ingest_site import PARTITIONS, SHOP, IngestSite

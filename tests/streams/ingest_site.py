@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerRow, CustomerStates
@@ -99,6 +100,16 @@ class IngestSite:
         self.client = connect(self.settings.redis_url)
         self.store = OnlineStore(self.client)
         self.producer = Producer(self.settings.producer_config())
+
+    def close(self) -> None:
+        """Leave nothing behind that costs the tests to come: connections, topics."""
+        self.producer.close()
+        self.client.close()
+        gone = AdminClient(self.settings.kafka_config()).delete_topics(
+            [topic.name for topic in self.settings.topics.all()]
+        )
+        for each in gone.values():
+            each.result()
 
     @property
     def offline(self) -> Path:

@@ -9,13 +9,13 @@ from feature_repo.customer_state import CustomerRow
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import total
 from streams import offline
-from streams.backfill import Backfill, BackfillError, Stores, Summary, guarded
+from streams.bulk.backfill import Backfill, BackfillError, Stores, Summary, guarded
+from streams.bulk.history import blocks
+from streams.bulk.reset import reset
 from streams.contracts.codec import line_amount
 from streams.contracts.events import Interaction
-from streams.history import blocks
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.service import make_producer
-from streams.reset import reset
 from streams.sender import Sender
 from tests.streams.erasure_site import ask_for_erasure
 from tests.streams.ingest_site import PARTITIONS, SHOP, IngestSite, made_events

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from streams import compaction, erasures, offline
+from streams import compaction, offline
 from streams.compaction import Compaction, Compactor, plan
 from streams.contracts.operations import Erasure
-from streams.erasures import customer_hash
+from streams.erasure import erasures
+from streams.erasure.erasures import customer_hash
 from streams.offline import Commit
 
 DAY = offline.DAY

@@ -11,10 +11,10 @@ from confluent_kafka import TopicPartition
 from feature_repo.redis_commands import Client
 from feature_repo.views import CUSTOMER
 from serving.customers import CustomerReader
-from streams import erasures
 from streams.contracts.events import Interaction, InteractionType
 from streams.contracts.operations import Erasure, Reason
-from streams.erasure_topics import read_ledger
+from streams.erasure import erasures
+from streams.erasure.topics import read_ledger
 from streams.ingest import service
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.worker import Pace

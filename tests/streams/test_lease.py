@@ -11,7 +11,7 @@ import pytest
 from feature_repo.catalogue import Catalogue
 from feature_repo.redis_commands import Client, connect
 from streams import lease, offline
-from streams.backfill import Backfill, guarded
+from streams.bulk.backfill import Backfill, guarded
 from streams.lease import HeldElsewhereError, Lease, under_way
 from tests.streams.ingest_site import SHOP, IngestSite, made_events
 from tests.streams.test_backfill import backfilled, customers, items, stores, table

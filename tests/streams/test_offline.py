@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streams import erasures, offline
+from streams import offline
 from streams.contracts.operations import Erasure
+from streams.erasure import erasures
 
 DAY = offline.DAY
 

@@ -13,10 +13,14 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: 
 
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import total
-from streams import changelog_cut, offline
-from streams.backfill import Backfill, guarded
+from streams import offline
+from streams.bulk import changelog_cut
+from streams.bulk.backfill import Backfill, guarded
+from streams.bulk.changelog_cut import Cut
+from streams.bulk.rebuild import Rebuild, Summary
+from streams.bulk.rebuilt import CantRebuildError
+from streams.bulk.restore_upserts import restore_upserts
 from streams.catalogue_feed import CatalogueFeed
-from streams.changelog_cut import Cut
 from streams.contracts.codec import encode
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.events import Customer
@@ -24,9 +28,6 @@ from streams.ingest.refusals import refused
 from streams.ingest.steps import BATCH
 from streams.ingest.worker import Pace, Worker
 from streams.lease import HeldElsewhereError, Lease, mark_unfinished
-from streams.rebuild import Rebuild, Summary
-from streams.rebuilt import CantRebuildError
-from streams.restore_upserts import restore_upserts
 from tests.streams.ingest_site import PARTITIONS, SHOP, IngestSite, made_events, made_items
 from tests.streams.test_backfill import customers, items, stores, table
 from tests.streams.test_refusals import drop_before, until

@@ -19,7 +19,7 @@ from streams.contracts.operations import Reason
 from streams.contracts.partitioner import partition_of
 from streams.contracts.rejection import Rejected
 from streams.dead_letters import key_of, letter
-from streams.scrub import Mentions, Scrubber, records, scrub
+from streams.erasure.scrub import Mentions, Scrubber, records, scrub
 from streams.sender import Sender
 from tests.streams.ingest_site import IngestSite
 

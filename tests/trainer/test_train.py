@@ -11,9 +11,9 @@ import pytest
 from feature_repo.encoder import OUT_OF_VOCABULARY, Encoder
 from feature_repo.purchases import DAY
 from serving.bundle import open_bundle, versions
-from streams import erasures
 from streams.contracts.operations import Erasure
-from streams.erasures import customer_hash
+from streams.erasure import erasures
+from streams.erasure.erasures import customer_hash
 from tests.trainer.small_shop import BRANDS, CUSTOMERS, ITEMS, RECIPE, SHOP, START, catalogue, profiles, store, table
 from trainer import checkpoint, gate, held_out, publish
 from trainer.checkpoint import CheckpointError

@@ -17,13 +17,14 @@ from feature_repo.customer_state import NOTHING_READ, CustomerStates
 from feature_repo.fold import Outcome, fold
 from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty_items
 from feature_repo.keys import item_keys
-from streams import erasures, offline
+from streams import offline
+from streams.bulk.history import History, blocks, history
+from streams.bulk.rebuilt import BASE, Block, CantRebuildError, Parts
 from streams.contracts.partitioner import partition_of
-from streams.erasures import Ledger
-from streams.history import History, blocks, history
+from streams.erasure import erasures
+from streams.erasure.erasures import Ledger
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import Backfilled
-from streams.rebuilt import BASE, Block, CantRebuildError, Parts
 
 
 class OfflinePass:

@@ -6,7 +6,7 @@ from itertools import islice
 from feature_repo.entity_key import entity_value
 from feature_repo.redis_commands import send
 from feature_repo.views import CUSTOMER, ITEM
-from streams.backfill import Stores
+from streams.bulk.backfill import Stores
 from streams.ingest.item_ids import KEYS
 from streams.ingest.refusals import REFUSED_KEY
 from streams.ingest.start import BACKFILL_KEY

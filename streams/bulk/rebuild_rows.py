@@ -12,12 +12,12 @@ from feature_repo.items_state import total
 from feature_repo.online_store import VERSION
 from feature_repo.shop import Shop
 from feature_repo.views import item_purchases
-from streams.backfill import Progress, Stores
+from streams.bulk.backfill import Progress, Stores
+from streams.bulk.rebuilt import Block, Parts
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import remember_all
 from streams.ingest.item_writer import BACKFILL
-from streams.rebuilt import Block, Parts
 
 _ITEMS_AT_ONCE = 5_000
 

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.shop import Shop
-from streams.backfill import Progress
+from streams.bulk.backfill import Progress
 from streams.contracts.operations import DeadLetter
 from streams.contracts.topics import Topic
 from streams.ranges import consumer_config

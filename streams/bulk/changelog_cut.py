@@ -41,13 +41,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports 
 
 from feature_repo.customer_state import SEEN_ID, CustomerRow, CustomerStates
 from feature_repo.items_state import ITEM_STATE
+from streams.bulk.rebuilt import Block, CantRebuildError, Parts
 from streams.contracts.partitioner import partition_of
 from streams.contracts.topics import Topics
-from streams.feature_positions import read_markers
+from streams.ingest.feature_positions import read_markers
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import Backfilled
 from streams.ranges import consumer_config, read_range
-from streams.rebuilt import Block, CantRebuildError, Parts
 from streams.topic_identity import TopicIdentity
 from streams.watermarks import watermarks
 

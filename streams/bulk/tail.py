@@ -17,13 +17,13 @@ from confluent_kafka import Message
 
 from feature_repo.shop import Shop
 from streams import offline
-from streams.backfill import Stores, ends
+from streams.bulk.backfill import Stores, ends
 from streams.contracts.codec import Limits
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.operations import DeadLetter, Erasure
 from streams.dead_letters import DeadLetters, letter
-from streams.erasure_topics import LedgerFeed, cause_of
-from streams.erasures import Ledger
+from streams.erasure.erasures import Ledger
+from streams.erasure.topics import LedgerFeed, cause_of
 from streams.ingest.batch import Records, Rejection, decode, decode_erasures
 from streams.ingest.offline_writer import accepted_table
 from streams.ranges import read_range

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from streams import erasures
 from streams.contracts.codec import encode
 from streams.contracts.compacted import CompactedTable, Record
 from streams.contracts.operations import Erasure
 from streams.contracts.topics import ERASURE_HEADER, Topics
-from streams.erasures import Ledger
+from streams.erasure import erasures
+from streams.erasure.erasures import Ledger
 from streams.sender import Sender
 
 

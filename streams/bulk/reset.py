@@ -13,7 +13,7 @@ from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER, ITEM, ViewLayout, customer_purchases, item_purchases
 from streams import compaction
-from streams.backfill import Stores
+from streams.bulk.backfill import Stores
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import EVICTED, IDS
 from streams.ingest.start import BACKFILL_KEY

@@ -31,23 +31,23 @@ from feature_repo.catalogue import Catalogue
 from feature_repo.redis_commands import send
 from feature_repo.shop import Shop
 from streams import offline, topic_identity
-from streams.backfill import Progress, Stores, confirm_topic, ends, raise_fences
-from streams.changelog_cut import ChangelogCut
-from streams.changelog_keys import read_keys
+from streams.bulk.backfill import Progress, Stores, confirm_topic, ends, raise_fences
+from streams.bulk.changelog_cut import ChangelogCut
+from streams.bulk.changelog_keys import read_keys
+from streams.bulk.offline_epoch import begin_epoch, put_in_place
+from streams.bulk.offline_pass import OfflinePass, base_of, relabelled
+from streams.bulk.rebuild_rows import Rows
+from streams.bulk.rebuilt import CantRebuildError, Rebuilt, merged
+from streams.bulk.tail import take_unread
+from streams.bulk.wipe import wipe
 from streams.contracts.observability import logger
-from streams.erasure_topics import read_ledger
-from streams.erasures import Ledger, without_erased
+from streams.erasure.erasures import Ledger, without_erased
+from streams.erasure.topics import read_ledger
 from streams.ingest.changelog import Changelog
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import BACKFILL_KEY, Backfilled
 from streams.lease import Lease, mark_finished, mark_unfinished
-from streams.offline_epoch import begin_epoch, put_in_place
-from streams.offline_pass import OfflinePass, base_of, relabelled
-from streams.rebuild_rows import Rows
-from streams.rebuilt import CantRebuildError, Rebuilt, merged
-from streams.tail import take_unread
 from streams.topic_identity import TopicIdentity
-from streams.wipe import wipe
 
 log = logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.topics import Topics
-from streams.feature_positions import read_markers
+from streams.ingest.feature_positions import read_markers
 
 
 @dataclass(frozen=True)

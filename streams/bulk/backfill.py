@@ -25,10 +25,10 @@ from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Client, send
 from feature_repo.shop import Shop
 from streams import compaction, offline, topic_identity
+from streams.bulk.history import History, blocks, history
 from streams.contracts.topics import Topics
-from streams.erasure_topics import read_ledger
-from streams.erasures import without_erased
-from streams.history import History, blocks, history
+from streams.erasure.erasures import without_erased
+from streams.erasure.topics import read_ledger
 from streams.ingest.changelog import Changelog
 from streams.ingest.customer_writer import CustomerWriter
 from streams.ingest.item_ids import remember_all
