@@ -1,4 +1,4 @@
-"""An item's part and its total in one script, as long as nobody else has changed another part meanwhile.
+"""An item's total, made of its parts; where possible written with a part, in one script.
 
 A worker that holds most partitions knows most parts of an item without reading them. It sends the new total with
 the new part, and the versions of the other parts that the total was made of; where the store holds other versions,
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.entity_key import timestamp_field
-from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD
-from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates
+from feature_repo.item_partials import STATE_FIELD, VERSION_FIELD, Partials
+from feature_repo.items_state import ITEM_STATE, TOTALS, ItemStates, total
 from feature_repo.online_store import VERSION, Columns, OnlineStore, Posted, ascii_numbers, posted
 from feature_repo.redis_commands import Command, Script, sha1
 from feature_repo.row_scripts import lua_literal, row_script
@@ -35,7 +35,7 @@ local stored = {{total, found[{total} + 1]}}
 """
 
 
-def total_columns(sums: ItemStates) -> Columns:
+def _total_columns(sums: ItemStates) -> Columns:
     """Return the columns of the view ``item_purchases`` for ``ITEM_STATE[n]`` totals."""
     numbers = (*TOTALS, "newest_day", "hot_slot")
     return {**{name: sums[name] for name in numbers}, "daily": sums["daily"], "hot": sums["hot"]}
@@ -92,7 +92,7 @@ def post_parts_and_totals(
     """
     script = _script(layout, sources, source)
     own = sources.index(source)
-    columns = total_columns(sums)
+    columns = _total_columns(sums)
     values = [encode(kind, columns[name]) for name, kind in layout.features]
     states = np.ascontiguousarray(parts, dtype=ITEM_STATE).view(f"V{ITEM_STATE.itemsize}").tolist()
     rows = zip(
@@ -108,6 +108,26 @@ def post_parts_and_totals(
     digest = sha1(script)
     commands: list[Command] = [(b"EVALSHA", digest, b"1", *row) for row in rows]
     return posted(store.client, commands, script)
+
+
+def write_totals(store: OnlineStore, layout: ViewLayout, item_ids: Sequence[str], parts: Partials, time: int) -> None:
+    """Write what parts that were read come to, unless a newer total is there.
+
+    Parameters
+    ----------
+    layout: of the view ``item_purchases``.
+    parts: of those items.
+    time: of the rows, microseconds since the epoch.
+    """
+    store.write_rows(
+        layout,
+        item_ids,
+        _total_columns(total(parts.states, parts.offsets)),
+        np.full(len(item_ids), time, dtype=np.int64),
+        parts.total_versions(),
+        version_field=VERSION,
+        replace_same=True,
+    )
 
 
 def _listed(versions: npt.NDArray[np.int64]) -> list[str]:

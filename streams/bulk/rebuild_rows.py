@@ -1,15 +1,11 @@
 """Writing a rebuilt state's rows."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.item_partials import ItemPartials
-from feature_repo.item_totals import total_columns
-from feature_repo.items_state import total
-from feature_repo.online_store import VERSION
+from feature_repo.item_totals import write_totals
 from feature_repo.shop import Shop
 from feature_repo.views import item_purchases
 from streams.bulk.backfill import Progress, Stores
@@ -66,22 +62,10 @@ class Rows:
                     for item, state, version in zip(some, states, versions.tolist(), strict=True):
                         self._changelog.items(source, version, [(item, state.tobytes())])
         for rows in _slices(len(ids)):
-            self._add_up(ids[rows])
+            some = ids[rows]
+            write_totals(self._stores.store, self._item_layout, some, self._partials.read(some), time.time_ns() // 1000)
             self._report(Progress("items", rows.stop, len(ids)))
         return len(ids)
-
-    def _add_up(self, item_ids: Sequence[str]) -> None:
-        """Write the totals of items whose parts are all there."""
-        found = self._partials.read(item_ids)
-        self._stores.store.write_rows(
-            self._item_layout,
-            item_ids,
-            total_columns(total(found.states, found.offsets)),
-            np.full(len(item_ids), time.time_ns() // 1000, dtype=np.int64),
-            found.total_versions(),
-            version_field=VERSION,
-            replace_same=True,
-        )
 
 
 def _slices(n: int) -> Iterator[slice]:

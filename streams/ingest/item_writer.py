@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from feature_repo.item_partials import ItemPartials
-from feature_repo.item_totals import post_parts_and_totals, total_columns
+from feature_repo.item_totals import post_parts_and_totals, write_totals
 from feature_repo.items_state import ItemStates, read_states, total
-from feature_repo.online_store import VERSION, OnlineStore, Outcome
+from feature_repo.online_store import OnlineStore, Outcome
 from feature_repo.ragged import Int64
 from feature_repo.shop import Shop
 from feature_repo.views import ITEM_PURCHASES, item_purchases
@@ -100,12 +100,4 @@ class ItemWriter:
         """Read all parts, which another worker has written to, and write what they come to."""
         found = self._partials.read(item_ids)
         self._known.replace(rows, found)
-        self._store.write_rows(
-            self._layout,
-            item_ids,
-            total_columns(total(found.states, found.offsets)),
-            np.full(len(item_ids), time, dtype=np.int64),
-            found.total_versions(),
-            version_field=VERSION,
-            replace_same=True,
-        )
+        write_totals(self._store, self._layout, item_ids, found, time)
