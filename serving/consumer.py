@@ -11,23 +11,11 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from feature_repo.online_store import OnlineStore
-from feature_repo.redis_commands import connect
-from feature_repo.shop import load_shop
-from feature_repo.views import item_catalogue
-from serving.customers import CustomerReader
-from serving.deleted_items import DeletedItems
 from serving.deliveries import Deliveries, Delivery
-from serving.health import Health
+from serving.engine import Engine
 from serving.inbox import Address, Answered, Asked, Inbox, Position, Refused
-from serving.items_follower import ItemsFollower
-from serving.items_table import ItemsTable
-from serving.live_model import GuardedScorer, LiveModel
-from serving.model import ModelFollower
 from serving.service import Answer, Service, refusal
 from serving.settings import ServingSettings
-from serving.triton.client import TritonClient
-from serving.triton.repository import RANKER, ModelRepository
 from streams.contracts.codec import encode
 from streams.contracts.observability import (
     DEAD_LETTERS,
@@ -47,7 +35,6 @@ log = logger(__name__)
 
 POLL_S = 0.1
 LAG_EVERY_S = 2.0
-REDIS_TIMEOUT_S = 0.25
 
 
 class RequestsConsumer:
@@ -239,46 +226,16 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     stop_metrics = serve_metrics(settings.metrics_port)
-    shop, topics = load_shop(settings.shop), settings.topics
-    repository = ModelRepository(settings.models, {RANKER: settings.ranker_instances})
-    timeout_s = settings.triton_timeout_ms / 1000
-    items, live = ItemsTable(shop), LiveModel()
-    guard = GuardedScorer(TritonClient(settings.triton_url, repository, timeout_s))
-    store = OnlineStore(connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1))
-    reader = CustomerReader(store, shop)
-    service = Service(
-        shop,
-        reader,
-        items,
-        live,
-        guard,
-        topics.interactions.partitions,
-        stream_clock=settings.clock == "stream",
-    )
-    watcher = TritonClient(settings.triton_url, repository, timeout_s=2.0)
-    slow_store = OnlineStore(connect(settings.redis_url))
-    followed = ItemsFollower(
-        items, DeletedItems(items, slow_store, item_catalogue(shop)), topics, settings.kafka_config()
-    )
-    loading = threading.Lock()
-    models = ModelFollower(live, guard, watcher, loading, items, topics, settings.kafka_config(), service.default_as_of)
-    health = Health(live, guard, TritonClient(settings.triton_url, repository, timeout_s=2.0), loading)
+    engine, topics = Engine(settings), settings.topics
     try:
-        followed.load()
-        models.load()
-        service.warm_up()
-        followed.start()
-        models.start()
-        health.start()
-        inbox = Inbox(topics.recommendations.name, settings.allowed_replies, bool(shop.category))
-        consumer = RequestsConsumer(settings, service, inbox)
+        engine.start()
+        inbox = Inbox(topics.recommendations.name, settings.allowed_replies, bool(engine.shop.category))
+        consumer = RequestsConsumer(settings, engine.service, inbox)
         threading.Thread(target=_announce_ready, args=(consumer.assigned,), daemon=True).start()
         consumer.run(stop)
     finally:
         READY.set(0)
-        health.stop()
-        models.stop()
-        followed.stop()
+        engine.stop()
         stop_metrics()
         log.info("stopped")
 
