@@ -37,6 +37,8 @@ class Plan:
     Attributes
     ----------
     rate, seconds: events a second, and for how long.
+    warm_up_s: before that the rate grows from nothing for so long, and nothing is measured: a worker that has just
+        started reads every customer's row once.
     customers, items: of the shop.
     compare: events that the Faust table counts; 0 leaves the comparison out.
     pushes: rows pushed through Feast one at a time.
@@ -44,6 +46,7 @@ class Plan:
 
     rate: float = 10_500.0
     seconds: float = 300.0
+    warm_up_s: float = 30.0
     customers: int = 100_000
     items: int = 20_000
     compare: int = 20_000
@@ -53,7 +56,7 @@ class Plan:
     def source(self) -> str:
         """The shop: ninety days that pass in the time measured, few customers with much and many with little."""
         options = {
-            "events": max(1, int(self.rate * self.seconds)),
+            "events": max(1, int(self.rate * (self.seconds + self.warm_up_s / 2))),
             "customers": self.customers,
             "items": self.items,
             "categories": min(200, self.items),
@@ -69,9 +72,10 @@ def run(world: World, plan: Plan, say: Say = lambda _: None) -> Figures:
     Returns
     -------
     dict
-        ``events_per_s`` from the first event sent to the last one's features written; ``lag_*`` events behind at most,
-        when the last one was sent and at the end; ``freshness_*_ms`` from sending a probe to its customer's row being
-        written; ``mismatched`` of ``checked`` values; ``processor_us_per_event`` by process.
+        ``events_per_s`` whose features were written from the rate being reached to the last one's; ``lag_*`` events
+        behind at most, when the last one was sent and at the end; ``freshness_*_ms`` from sending a probe to its
+        customer's row being written; ``mismatched`` of ``checked`` values, the warm-up's included;
+        ``processor_us_per_event`` by process.
     """
     world.publish_catalogue()
     settle(processes(world.stack)["streams"])
@@ -102,11 +106,13 @@ def settle(process: psutil.Process, idle: float = 0.2, timeout_s: float = 180.0)
 
 def _under_load(world: World, plan: Plan, say: Say) -> Figures:
     parts = processes(world.stack)
-    say(f"{plan.rate:,.0f} events a second for {plan.seconds:,.0f} s")
+    say(f"{plan.rate:,.0f} events a second for {plan.seconds:,.0f} s, after {plan.warm_up_s:,.0f} s of growing to that")
     watch = LagWatch(world.settings)
     probe = FreshnessProbe(world.settings, "i0", world.source.options.end // 1000 - 1)  # type: ignore[attr-defined]
-    with ShopProcess(world, plan.rate, plan.seconds) as shop, Lag(world.settings) as lag:
+    with ShopProcess(world, plan.rate, plan.seconds, plan.warm_up_s) as shop, Lag(world.settings) as lag:
+        shop.wait_at_rate()
         meter, own, started = Meter(parts), time.process_time(), time.monotonic()
+        before = sum(lag.positions().values())
         watch.start()
         probe.start()
         sent = shop.result()
@@ -116,7 +122,7 @@ def _under_load(world: World, plan: Plan, say: Say) -> Figures:
         seconds = time.monotonic() - started
         milliseconds = probe.finish()
         samples = watch.finish()
-        events = sum(lag.ends().values())
+        events = sum(lag.ends().values()) - before
         spent = {"producer": sent["processor_s"], **meter.seconds(), "probes": time.process_time() - own}
         end = lag()
     p50, p99 = np.percentile(milliseconds, [50, 99])
@@ -128,6 +134,7 @@ def _under_load(world: World, plan: Plan, say: Say) -> Figures:
         "customers": plan.customers,
         "items": plan.items,
         "rate_asked": plan.rate,
+        "warm_up_s": plan.warm_up_s,
         "producer_late_s": sent["late_s"],
         "lag_at_stop": at_stop,
         "lag_end": end,

@@ -1,13 +1,14 @@
 """A shop at a steady rate, as a process of its own: events are made, encoded and sent while it runs.
 
-``python -m benchmarks.producer SOURCE --rate 10500 --seconds 300`` tells when it begins, by a line on its standard
-output, and at the end what it has sent, as JSON. An open loop: a slow Kafka makes it late, and it says how late.
+``python -m benchmarks.producer SOURCE --rate 10500 --seconds 300`` tells when it begins and when it has reached its
+rate, by lines on its standard output, and at the end what it has sent, as JSON. An open loop: a slow Kafka makes it
+late, and it says how late.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import click
@@ -58,14 +59,31 @@ def _renamed(some: list[Interaction], without: frozenset[str], prefix: str) -> I
             yield event
 
 
-def send(settings: Settings, some: Iterator[Interaction], rate: float, seconds: float) -> dict[str, float]:
+def due(rate: float, ramp: float, at: float) -> int:
+    """Return how many events are to be sent by `at` seconds, where the rate grows evenly over the first `ramp` ones."""
+    return int(rate * (at * at / (2 * ramp) if at < ramp else at - ramp / 2))
+
+
+def send(
+    settings: Settings,
+    some: Iterator[Interaction],
+    rate: float,
+    seconds: float,
+    ramp: float = 0.0,
+    at_rate: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """Send events at a rate for a while and wait until Kafka has them all.
+
+    Parameters
+    ----------
+    seconds: at the full rate, after `ramp` seconds in which it grows from nothing.
+    at_rate: called once the rate is reached.
 
     Returns
     -------
     dict
-        ``sent``, ``seconds`` from the first event to the last one's acknowledgement, ``late_s`` at most behind the
-        schedule, ``processor_s`` of this process meanwhile.
+        ``sent`` in all; from the rate being reached on, ``seconds`` to the last acknowledgement, ``late_s`` at most
+        behind the schedule, ``processor_s`` of this process.
 
     Raises
     ------
@@ -79,10 +97,13 @@ def send(settings: Settings, some: Iterator[Interaction], rate: float, seconds: 
             failed.append(str(error))
 
     producer, topic = Producer({**settings.producer_config(), **_CONFIG}), settings.topics.interactions.name
-    started, before, sent, late = time.monotonic(), time.process_time(), 0, 0.0
-    while (now := time.monotonic() - started) < seconds:
-        due = int(rate * now)
-        for event in islice(some, due - sent):
+    started, before, sent, late, ramping = time.monotonic(), time.process_time(), 0, 0.0, True
+    while (now := time.monotonic() - started) < ramp + seconds:
+        if ramping and now >= ramp:
+            ramping, late, before = False, 0.0, time.process_time()
+            at_rate()
+        wanted = due(rate, ramp, now)
+        for event in islice(some, wanted - sent):
             while True:
                 try:
                     producer.produce(topic, encode(event), event.customer_id.encode(), on_delivery=delivered)
@@ -90,7 +111,7 @@ def send(settings: Settings, some: Iterator[Interaction], rate: float, seconds: 
                 except BufferError:
                     producer.poll(0.05)
         late = max(late, time.monotonic() - started - now - TICK_S)
-        sent = due
+        sent = wanted
         producer.poll(0)
         time.sleep(max(0.0, started + now + TICK_S - time.monotonic()))
     left = producer.flush(60)
@@ -98,7 +119,7 @@ def send(settings: Settings, some: Iterator[Interaction], rate: float, seconds: 
         raise UndeliveredError(f"{left} events were not delivered, {len(failed)} refused: {failed[:3]}")
     return {
         "sent": sent,
-        "seconds": time.monotonic() - started,
+        "seconds": time.monotonic() - started - ramp,
         "late_s": late,
         "processor_s": time.process_time() - before,
     }
@@ -108,10 +129,11 @@ def send(settings: Settings, some: Iterator[Interaction], rate: float, seconds: 
 @click.argument("source")
 @click.option("--rate", type=float, required=True, help="Events a second.")
 @click.option("--seconds", type=float, required=True)
+@click.option("--ramp", type=float, default=0.0, help="Seconds before those in which the rate grows from nothing.")
 @click.option("--start", type=int, default=None, help="Events from this instant on, microseconds since 1970.")
 @click.option("--without", default="", help="Customers to leave out, separated by commas.")
 @click.option("--name", default="", help="Put before every event id.")
-def main(source: str, rate: float, seconds: float, start: int | None, without: str, name: str) -> None:
+def main(source: str, rate: float, seconds: float, ramp: float, start: int | None, without: str, name: str) -> None:
     """Send the SOURCE's events to the interactions topic."""
     some = endless(open_source(source), start, frozenset(without.split(",")) - {""}, name)
     first = next(some)  # the source is open and its first events are made before the clock runs
@@ -121,7 +143,10 @@ def main(source: str, rate: float, seconds: float, start: int | None, without: s
         yield first
         yield from some
 
-    print(json.dumps(send(Settings(), all_of_them(), rate, seconds)), flush=True)
+    def at_rate() -> None:
+        print("at rate", flush=True)
+
+    print(json.dumps(send(Settings(), all_of_them(), rate, seconds, ramp, at_rate)), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class ShopProcess:
     Parameters
     ----------
     rate, seconds: events a second, and for how long.
+    ramp: seconds before those in which the rate grows from nothing.
     start: events before this instant are left out, microseconds since the epoch.
     without: customers who are left out.
     name: put before event ids.
@@ -29,11 +30,13 @@ class ShopProcess:
         world: World,
         rate: float,
         seconds: float,
+        ramp: float = 0.0,
         start: int | None = None,
         without: Iterable[str] = (),
         name: str = "",
     ) -> None:
-        arguments = [world.source_name, "--rate", str(rate), "--seconds", str(seconds), "--name", name]
+        arguments = [world.source_name, "--rate", str(rate), "--seconds", str(seconds)]
+        arguments += ["--ramp", str(ramp), "--name", name]
         if start is not None:
             arguments += ["--start", str(start)]
         if left_out := ",".join(without):
@@ -41,6 +44,7 @@ class ShopProcess:
         self._command = [sys.executable, "-m", "benchmarks.producer", *arguments]
         self._environment = world.environment
         self._process: subprocess.Popen[str] | None = None
+        self._at_rate = False
 
     def __enter__(self) -> "ShopProcess":
         self._process = subprocess.Popen(
@@ -62,6 +66,18 @@ class ShopProcess:
             raise RuntimeError("the producer is not running; enter it first")
         return psutil.Process(self._process.pid)
 
+    def wait_at_rate(self) -> None:
+        """Wait until it sends as many events a second as it was asked to.
+
+        Raises
+        ------
+        RuntimeError
+            When it failed; it has said why on its standard error.
+        """
+        if not self._at_rate and self._line() != "at rate":
+            raise RuntimeError(f"the producer failed: {' '.join(self._command)}")
+        self._at_rate = True
+
     def result(self) -> dict[str, Any]:
         """Wait for its end and return what it says of itself; see `benchmarks.producer.send`.
 
@@ -70,6 +86,7 @@ class ShopProcess:
         RuntimeError
             When it failed; it has said why on its standard error.
         """
+        self.wait_at_rate()
         line = self._line()
         if not line:
             raise RuntimeError(f"the producer failed: {' '.join(self._command)}")
