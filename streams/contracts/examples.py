@@ -5,9 +5,13 @@ from typing import Any
 
 from streams.contracts.events import Customer, Interaction, InteractionType, Item
 from streams.contracts.operations import (
+    ApiKey,
     BundleAnnouncement,
     DeadLetter,
     Erasure,
+    ItemNeighbours,
+    KeySecret,
+    Neighbour,
     Reason,
     TrainingTrigger,
     TriggerReason,
@@ -101,6 +105,20 @@ BUNDLE = BundleAnnouncement(
     data_until=_NOON - 45_000,
     metrics={"auc": 0.875},
 )
+API_KEY = ApiKey(
+    key_id="k7Qd2mZx",
+    client="web shop",
+    scopes=["ingest", "recommend"],
+    secrets=[KeySecret(digest="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", created_at=_NOON)],
+    created_at=_NOON,
+)
+NEIGHBOURS = ItemNeighbours(
+    item_id="995242",
+    counted_until=_NOON,
+    baskets=1204,
+    together=[Neighbour(item_id="1029743", score=3.5, baskets=311)],
+    instead=[Neighbour(item_id="981760", score=1.25, baskets=12)],
+)
 
 EXAMPLES: tuple[Any, ...] = (
     INTERACTION,
@@ -113,4 +131,6 @@ EXAMPLES: tuple[Any, ...] = (
     ERASURE,
     TRIGGER,
     BUNDLE,
+    API_KEY,
+    NEIGHBOURS,
 )

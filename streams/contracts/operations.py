@@ -1,4 +1,4 @@
-"""Messages between Headwater's own processes: dead letters, erasures, training triggers, bundle announcements."""
+"""Messages between Headwater's own processes: dead letters, erasures, triggers, bundles, API keys, neighbours."""
 
 import enum
 
@@ -117,3 +117,68 @@ class BundleAnnouncement(msgspec.Struct, kw_only=True, omit_defaults=True):
     trigger_id: str | None = None
     data_until: int | None = None
     metrics: dict[str, float] = {}
+
+
+class KeySecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One secret of an API key, as it is kept: never the secret itself.
+
+    Attributes
+    ----------
+    digest: SHA-256 of the secret in hexadecimal digits.
+    created_at: milliseconds since the epoch.
+    expires_at: milliseconds since the epoch from which it opens nothing any more; absent: it does not expire.
+    """
+
+    digest: str
+    created_at: int
+    expires_at: int | None = None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who may call the gateway, and for what. Topic `api-keys`, key `key_id`; a tombstone revokes.
+
+    Attributes
+    ----------
+    client: whose key it is, for people and for the audit log.
+    scopes: what it opens: ingest, recommend, catalogue, admin.
+    secrets: newest first; while a key is rotated the one before is good for a while.
+    created_at: milliseconds since the epoch.
+    """
+
+    key_id: str
+    client: str
+    scopes: list[str]
+    secrets: list[KeySecret]
+    created_at: int
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """An item beside another, best first in its list.
+
+    Attributes
+    ----------
+    score: orders neighbours within one list; greater is nearer.
+    baskets: on how many baskets (or customers) the score rests.
+    """
+
+    item_id: str
+    score: float
+    baskets: int
+
+
+class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was bought with an item, and what instead of it. Topic `item-neighbours`, key `item_id`.
+
+    Attributes
+    ----------
+    counted_until: event time up to which baskets were counted, milliseconds since the epoch.
+    baskets: in how many of them the item itself was.
+    together: in the same baskets.
+    instead: by the same customers after looking at the item, but not buying it.
+    """
+
+    item_id: str
+    counted_until: int
+    baskets: int = 0
+    together: list[Neighbour] = []
+    instead: list[Neighbour] = []

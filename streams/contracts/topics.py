@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 
 from streams.contracts.events import Customer, Interaction, Item
-from streams.contracts.operations import BundleAnnouncement, DeadLetter, Erasure, TrainingTrigger
+from streams.contracts.operations import (
+    ApiKey,
+    BundleAnnouncement,
+    DeadLetter,
+    Erasure,
+    ItemNeighbours,
+    TrainingTrigger,
+)
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord
 
 PARTITIONER = "murmur2_random"
@@ -102,6 +109,9 @@ class Topics:
     models: Topic
     dead_letters: Topic
     erasures: Topic
+    api_keys: Topic
+    item_embeddings: Topic
+    item_neighbours: Topic
 
     @classmethod
     def named(cls, prefix: str = "") -> "Topics":
@@ -160,6 +170,18 @@ class Topics:
             erasures=_topic(
                 f"{prefix}erasures", 1, dict(_COMPACT), "customer:partition:offset", Erasure,
                 "headwater", "Customers that were erased, by a hash of their id: what comes late of them is left out.",
+            ),
+            api_keys=_topic(
+                f"{prefix}api-keys", 1, dict(_COMPACT), "key_id", ApiKey,
+                "headwater", "Who may call the gateway: keys by the digests of their secrets; an empty value revokes.",
+            ),
+            item_embeddings=_topic(
+                f"{prefix}item-embeddings", 2, dict(_COMPACT), "item_id", None,
+                "headwater", "What items' texts say, as vectors (MessagePack).",
+            ),
+            item_neighbours=_topic(
+                f"{prefix}item-neighbours", 2, dict(_COMPACT), "item_id", ItemNeighbours,
+                "headwater", "What is bought with an item, and what instead of it, counted from baskets.",
             ),
         )  # fmt: skip
 
