@@ -62,6 +62,13 @@ REQUEST_SECONDS = Histogram("headwater_request_seconds", "From a request's Kafka
 REQUEST_STAGE_SECONDS = Histogram("headwater_request_stage_seconds", "Answering, by stage", ["stage"], buckets=_FAST)
 REQUEST_LAG = Gauge("headwater_request_lag", "Requests not yet answered", ["partition"])
 
+# Gateway.
+GATEWAY_SECONDS = Histogram(
+    "headwater_gateway_request_seconds", "HTTP requests, by route and status", ["route", "status"], buckets=_FAST
+)
+GATEWAY_QUEUE = Gauge("headwater_gateway_queue", "Requests that wait for an answer")
+SERVED_LOST = Counter("headwater_gateway_served_lost_total", "Answers that could not be recorded in Kafka")
+
 # Models.
 MODEL_VERSION = Gauge("headwater_model_version", "Version of the bundle that is live in this process")
 MODEL_TRAINED = Gauge("headwater_model_trained_timestamp_seconds", "When the live bundle was made, Unix time")

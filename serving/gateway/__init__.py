@@ -1,0 +1,1 @@
+"""The gateway: Headwater over HTTP. Publishes to the shop's topics, answers from the same core as the consumer."""

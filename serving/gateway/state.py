@@ -1,0 +1,56 @@
+"""What the gateway's handlers share; made once at the start, reached through `Deps`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from feature_repo.record_store import Kind, RecordStore
+from feature_repo.redis_commands import Client
+from serving.engine import Engine
+from serving.gateway.answering import Answering
+from serving.gateway.settings import GatewaySettings
+
+
+@dataclass
+class Gateway:
+    """All that handlers need.
+
+    Attributes
+    ----------
+    engine
+        Items, live model and online store.
+    answering
+        Has recommendations made.
+    redis
+        For records and rate limits; its calls block, so they belong into a thread.
+    publishing
+        Writes to the shop's topics.
+    security
+        Who may do what.
+    similar
+        Similar items.
+    """
+
+    settings: GatewaySettings
+    engine: Engine
+    answering: Answering
+    redis: Client
+    publishing: Any = None
+    security: Any = None
+    similar: Any = None
+
+    def records(self, kind: Kind) -> RecordStore:
+        """Records of customers or items, as their topics told them."""
+        return RecordStore(self.redis, kind)
+
+
+def gateway(request: Request) -> Gateway:
+    """What `make_app` was given."""
+    found: Gateway = request.app.state.gateway
+    return found
+
+
+Deps = Annotated[Gateway, Depends(gateway)]
