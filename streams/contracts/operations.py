@@ -135,14 +135,15 @@ class KeySecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who may call the gateway, and for what. Topic `api-keys`, key `key_id`; a tombstone revokes.
+    """Who may call the gateway, and for what. Topic `api-keys`, key `key_id`; a record under `key_id:revoked` revokes.
 
     Attributes
     ----------
     client: whose key it is, for people and for the audit log.
     scopes: what it opens: ingest, recommend, catalogue, admin.
     secrets: newest first; while a key is rotated the one before is good for a while.
-    created_at: milliseconds since the epoch.
+    created_at, revoked_at: milliseconds since the epoch.
+    rate: this client's own limit, such as 100/second; absent: the gateway's for every key.
     """
 
     key_id: str
@@ -150,6 +151,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scopes: list[str]
     secrets: list[KeySecret]
     created_at: int
+    rate: str | None = None
+    revoked_at: int | None = None
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,8 +172,8 @@ class Topics:
                 "headwater", "Customers that were erased, by a hash of their id: what comes late of them is left out.",
             ),
             api_keys=_topic(
-                f"{prefix}api-keys", 1, dict(_COMPACT), "key_id", ApiKey,
-                "headwater", "Who may call the gateway: keys by the digests of their secrets; an empty value revokes.",
+                f"{prefix}api-keys", 1, dict(_COMPACT), "key_id, or key_id:revoked", ApiKey,
+                "headwater", "Who may call the gateway: keys by digests of their secrets, and revocations for good.",
             ),
             item_embeddings=_topic(
                 f"{prefix}item-embeddings", 2, dict(_COMPACT), "item_id", None,
