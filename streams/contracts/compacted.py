@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from streams.watermarks import watermarks
+from streams.watermarks import ends, watermarks
 
 
 class Record(NamedTuple):
@@ -40,6 +40,7 @@ class CompactedTable:
 
     def __init__(self, topic: str, config: Mapping[str, Any], timeout: float = 30.0) -> None:
         self.topic = topic
+        self._config = config
         self._timeout = timeout
         self._consumer = Consumer(
             {
@@ -108,8 +109,7 @@ class CompactedTable:
         ------
         TimeoutError: as `load`.
         """
-        for partition in self._partitions:
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=self._timeout)
+        for partition, high in ends(self._config, self.topic, self._partitions, self._timeout).items():
             if high > self._reached.get(partition, 0):
                 self._behind[partition] = high - 1
         yield from self.load()

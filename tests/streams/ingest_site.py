@@ -105,9 +105,8 @@ class IngestSite:
         """Leave nothing behind that costs the tests to come: connections, topics."""
         self.producer.close()
         self.client.close()
-        gone = AdminClient(self.settings.kafka_config()).delete_topics(
-            [topic.name for topic in self.settings.topics.all()]
-        )
+        admin = AdminClient(self.settings.kafka_config())  # it has to live until all answers are in
+        gone = admin.delete_topics([topic.name for topic in self.settings.topics.all()])
         for each in gone.values():
             each.result()
 
