@@ -44,7 +44,7 @@ class Plan:
     pushes: rows pushed through Feast one at a time.
     """
 
-    rate: float = 10_500.0
+    rate: float = 10_100.0
     seconds: float = 300.0
     warm_up_s: float = 30.0
     customers: int = 100_000

@@ -1,6 +1,6 @@
 """A shop at a steady rate, as a process of its own: events are made, encoded and sent while it runs.
 
-``python -m benchmarks.producer SOURCE --rate 10500 --seconds 300`` tells when it begins and when it has reached its
+``python -m benchmarks.producer SOURCE --rate 10100 --seconds 300`` tells when it begins and when it has reached its
 rate, by lines on its standard output, and at the end what it has sent, as JSON. An open loop: a slow Kafka makes it
 late, and it says how late.
 """

@@ -51,7 +51,7 @@ class Pace:
     records: int = 16_000
     linger_s: float = 0.01
     busy: int = 1000
-    busy_linger_s: float = 0.3
+    busy_linger_s: float = 0.1
     idle_s: float = 0.1
 
 
