@@ -6,9 +6,10 @@ that a late writer does not bring it back.
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import redis
 
 from feature_repo.online_store import Outcomes
 from feature_repo.redis_commands import Client, Command, Script, call, send
@@ -21,6 +22,9 @@ FENCE_S = 48 * 3600
 
 SCAN_BATCH = 1000
 """Records read at a time when iterating."""
+
+PAGE_SCANS = 50
+"""How often Redis is asked for one page: records may be few among its other keys."""
 
 # Offsets can be compared within a partition only; a key changes partition when its topic is made anew.
 _NEWER = """
@@ -55,6 +59,16 @@ return 1
 
 Position = tuple[int, int]
 """Partition and offset of a record in its topic."""
+
+Place = tuple[int, int]
+"""Where a walk over all records stands: a node's number (0 without a cluster) and its cursor."""
+
+
+class Stored(NamedTuple):
+    """A record as it is kept: its JSON document, ``None`` once deleted, and where it or its tombstone stands."""
+
+    record: bytes | None
+    position: Position
 
 
 class RecordStore:
@@ -107,6 +121,11 @@ class RecordStore:
         """Return the records' JSON documents, ``None`` where there is none."""
         return send(self._client, [(b"HGET", self._key(name), b"record") for name in ids])
 
+    def read(self, ids: Sequence[str]) -> list[Stored | None]:
+        """Return records with their positions, each pair of one moment; ``None`` where nothing was ever heard."""
+        found = send(self._client, [(b"HMGET", self._key(name), b"record", b"version") for name in ids])
+        return [None if at is None else Stored(record, _position(at)) for record, at in found]
+
     def positions(self, ids: Sequence[str]) -> list[Position | None]:
         """Return where the stored records (or the tombstones that removed them) stand in their topic."""
         stored = send(self._client, [(b"HGET", self._key(name), b"version") for name in ids])
@@ -124,8 +143,38 @@ class RecordStore:
                 if record is not None:
                     yield key[len(self._prefix) :].decode(), record
 
+    def page(self, place: Place, count: int) -> tuple[list[tuple[str, bytes]], Place | None]:
+        """Return about so many ids and records from a place on (``(0, 0)`` to begin), and where to go on.
+
+        A page may hold fewer records or none, and a few more; ``None`` says that it was the last. Who goes on to the
+        end sees every record that was there all the time; one may come twice.
+        """
+        nodes: list[Any] = _nodes(self._client)
+        number, cursor = place
+        keys: list[bytes] = []
+        for _ in range(PAGE_SCANS):
+            if number >= len(nodes) or len(keys) >= count:
+                break
+            asked = max(count - len(keys), PAGE_SCANS)
+            cursor, found = nodes[number].scan(cursor, match=self._prefix + b"*", count=asked)
+            keys += found
+            if cursor == 0:
+                number += 1
+        ids = [key[len(self._prefix) :].decode() for key in dict.fromkeys(keys)]
+        records = zip(ids, self.get(ids), strict=True)
+        left = (number, int(cursor)) if number < len(nodes) else None
+        return [(name, record) for name, record in records if record is not None], left
+
     def _key(self, name: str) -> bytes:
         return self._prefix + name.encode()
+
+
+def _nodes(client: Any) -> list[redis.Redis]:
+    """Return whom to ask for all keys, always in the same order."""
+    if isinstance(client, redis.RedisCluster):
+        primaries = sorted(client.get_primaries(), key=lambda node: str(node.name))  # type: ignore[no-untyped-call]
+        return [client.get_redis_connection(node) for node in primaries]
+    return [client]
 
 
 def _position(data: bytes) -> Position:
