@@ -1,0 +1,174 @@
+"""The similarity process and the serving side on a real Kafka: from an item's record to what is like it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from deploy.stack.site import ROOT, Site
+from feature_repo.shop import load_shop
+from serving.items_follower import catalogue_changes
+from serving.items_table import ItemsTable
+from serving.settings import ServingSettings
+from serving.similar.answers import UnknownItemError, Why
+from serving.similar.similar_items import SimilarItems
+from streams import offline
+from streams.contracts.codec import encode
+from streams.contracts.compacted import CompactedTable
+from streams.contracts.events import Item
+from streams.create_topics import create_topics
+from tests.serving.running import until
+from tests.serving.similar.world import ids
+from tests.serving.triton_server import free_ports, stop
+from tests.trainer.similarity.shops import START, table
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+SHOP = load_shop("complete_journey")
+ITEMS = {
+    "rye": ("Rye bread", "BREAD"), "white": ("White sandwich bread", "BREAD"), "roll": ("Bread rolls", "BREAD"),
+    "cola": ("Cola, 2 litres", "SOFT DRINKS"), "lemonade": ("Lemonade", "SOFT DRINKS"), "brie": ("Brie", "CHEESE"),
+    "brush": ("Tooth brush", "HYGIENE"), "paste": ("Tooth paste", "HYGIENE"),
+}  # fmt: skip
+
+
+class SimilarShop:
+    """Topics of its own, the process, and the serving side over them."""
+
+    def __init__(self, kafka: str, directory: Path) -> None:
+        self.settings = ServingSettings(
+            kafka_bootstrap_servers=kafka, state=directory, topic_prefix=f"similar-{uuid.uuid4().hex[:8]}-"
+        )
+        create_topics(self.settings.topics.all(), self.settings.kafka_config())
+        self.producer = Producer(self.settings.producer_config())
+        self.log = directory / "similarity.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.items = ItemsTable(SHOP)
+        self._feed = CompactedTable(self.settings.topics.items.name, self.settings.kafka_config())
+        self.similar = SimilarItems(self.items, self.settings.topics, self.settings.kafka_config(), lambda: START)
+
+    def put(self, name: str, title: str, category: str, available: bool = True) -> None:
+        """Publish an item."""
+        item = Item(item_id=name, name=title, available=available, attributes={"product_category": category})
+        self.producer.produce(self.settings.topics.items.name, encode(item), name.encode())
+        self.producer.flush(10)
+
+    def delete(self, name: str) -> None:
+        """Publish a tombstone."""
+        self.producer.produce(self.settings.topics.items.name, None, name.encode())
+        self.producer.flush(10)
+
+    def follow(self) -> None:
+        """What the engine's follower of the items does."""
+        self.items.apply_catalogue(catalogue_changes(self._feed.poll(0.05), 2))
+
+    def start(self) -> None:
+        """Start the process; ready it is once its first step is under way."""
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
+            "HEADWATER_TOPIC_PREFIX": self.settings.topic_prefix,
+            "HEADWATER_STATE": str(self.settings.state),
+            "HEADWATER_SHOP": SHOP.name,
+            "HEADWATER_METRICS_PORT": str(free_ports(1)[0]),
+            "HEADWATER_SIMILARITY_EVERY_SECONDS": "0.5",
+        }
+        python = Site.of(os.environ).trainer_python
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(python), "-m", "trainer.similarity"], cwd=ROOT, env=environment, stderr=log
+            )
+
+    def stop(self) -> int:
+        """Stop the process; its exit code."""
+        assert self.process is not None
+        stop(self.process)
+        return self.process.returncode
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait, following the items, until something holds."""
+
+        def holds() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()[-4000:]
+            self.follow()
+            return condition()
+
+        until(holds, 120)
+
+    def like(self, name: str, **options: Any) -> list[str]:
+        """Ids of what is like an item by text or baskets; none while it is unknown."""
+        try:
+            found = self.similar.similar(name, 5, **options)
+        except UnknownItemError:
+            return []
+        return ids([each for each in found if Why.POPULAR not in each.because])
+
+
+@pytest.fixture(scope="module")
+def site(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimilarShop]:
+    found = SimilarShop(kafka, tmp_path_factory.mktemp("similar"))
+    for name, (title, category) in ITEMS.items():
+        found.put(name, title, category)
+    found.start()
+    found.similar.start()
+    yield found
+    found.similar.stop()
+    assert found.stop() == 0, found.log.read_text()[-4000:]
+
+
+def test_what_reads_alike_is_alike(site: SimilarShop) -> None:
+    site.until(lambda: len(site.like("rye", blend=0.0)) == 5)
+    assert set(site.like("rye", blend=0.0)[:2]) == {"white", "roll"}
+    assert site.like("brush", blend=0.0)[0] == "paste"
+    assert set(site.like("rye", category="SOFT DRINKS", blend=0.0)) == {"cola", "lemonade"}
+
+
+def test_a_changed_text_and_a_deleted_item_are_followed(site: SimilarShop) -> None:
+    site.put("cola", "Tooth powder", "HYGIENE")
+    site.until(lambda: "cola" in site.like("brush", blend=0.0)[:2])
+    site.put("new", "Pumpernickel bread", "BREAD")
+    site.until(lambda: "new" in site.like("rye", blend=0.0))
+    site.delete("new")
+    site.until(lambda: "new" not in site.like("rye", blend=0.0, available_only=False))
+    site.put("cola", *ITEMS["cola"])
+    site.until(lambda: site.like("lemonade", blend=0.0)[0] == "cola")
+
+
+def test_baskets_of_the_offline_store_become_neighbours(site: SimilarShop) -> None:
+    words = {"r": "rye", "b": "brie", "w": "white", "c": "cola", "p": "paste"}
+    told = [(f"c{k % 20}", k, "rb" if k % 2 else "pc" if k % 3 else "w") for k in range(120)]
+    found = table(told)
+    column = found.schema.get_field_index("item_id")
+    renamed = found.set_column(column, "item_id", [[words[each] for each in found["item_id"].to_pylist()]])
+    renamed = renamed.cast(offline.SCHEMA)
+    offline.write_range(site.settings.state / "offline", renamed, offline.BACKFILL, 0, renamed.num_rows)
+    site.until(lambda: ids(site.similar.bought_together("rye", 5)) == ["brie"])
+    together = site.similar.bought_together("rye", 5)[0]
+    assert together.together == 60
+    assert ids(site.similar.bought_together("paste", 5)) == ["cola"]
+    assert site.like("rye", blend=1.0)[0] == "brie"
+    site.put("brie", ITEMS["brie"][0], "CHEESE", available=False)
+    site.until(lambda: site.similar.bought_together("rye", 5) == [])
+
+
+def test_a_restart_publishes_what_has_changed_and_nothing_else(site: SimilarShop) -> None:
+    def published() -> dict[bytes, tuple[int, int, bool]]:
+        with CompactedTable(site.settings.topics.item_embeddings.name, site.settings.kafka_config()) as found:
+            return {each.key: (each.partition, each.offset, bool(each.value)) for each in found.load()}
+
+    before = published()
+    assert before[b"roll"][2]
+    assert site.stop() == 0
+    site.delete("roll")
+    site.start()
+    site.until(lambda: not published()[b"roll"][2])
+    after = published()
+    assert {key for key in after if after[key] != before[key]} == {b"roll"}

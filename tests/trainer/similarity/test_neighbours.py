@@ -1,0 +1,95 @@
+"""Neighbours: what chance explains is no evidence, and what everybody buys is not everybody's neighbour."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.trainer.similarity.shops import table
+from trainer.similarity.baskets import read
+from trainer.similarity.neighbours import Plan, changed, lift, likelihood_ratio, neighbours, strength
+
+pytestmark = pytest.mark.trainer
+
+PLAN = Plan(baskets=3, pairs=3)
+
+
+def counted(told, kinds=None, unlisted="", plan=PLAN):
+    """Neighbours by item of baskets given as (customer, day, items)."""
+    baskets = read(table(told))
+    kind = np.array([(kinds or {}).get(each, -1) for each in baskets.item_ids], np.int64)
+    listed = np.array([each not in unlisted for each in baskets.item_ids])
+    return {each.item_id: each for each in neighbours(baskets, kind, listed, plan)}
+
+
+def shop(seed=1, trips=600):
+    """Bread comes with cheese; bananas with everything; d to m at random. Large baskets hold more of all."""
+    rng = np.random.default_rng(seed)
+    told = []
+    for trip in range(trips):
+        rest = [letter for letter in "defghijklm" if rng.random() < rng.choice([0.1, 0.5])]
+        pair = ["b", "c"] if rng.random() < 0.15 else []
+        banana = ["a"] if rng.random() < 0.6 else []
+        told.append((f"c{trip % 50}", trip // 50, "".join(rest + pair + banana) or "d"))
+    return told
+
+
+def test_bread_goes_with_cheese_and_bananas_with_nothing_in_particular():
+    found = counted(shop())
+    assert [each.item_id for each in found["b"].together] == ["c"]
+    assert [each.item_id for each in found["c"].together] == ["b"]
+    near_all = [item for item, lists in found.items() if "a" in {each.item_id for each in lists.together}]
+    assert near_all == []
+    assert found["b"].together[0].baskets == sum("b" in items for _, _, items in shop())
+
+
+def test_what_was_taken_instead_is_of_the_same_kind():
+    told = [(f"c{k}", day, "p" if day % 2 == 0 else "q") for k in range(10) for day in range(4)]
+    told += [(f"d{k}", day, "pr"[day % 2]) for k in range(2) for day in range(2)]
+    told += [(f"e{k}", day, "st"[day % 2]) for k in range(10) for day in range(2)]
+    kinds = dict.fromkeys("pqr", 0) | dict.fromkeys("st", 1)
+    found = counted(told, kinds, plan=Plan(baskets=1, pairs=1, significance=0.0))
+    assert [each.item_id for each in found["q"].instead] == ["p"]
+    assert {each.item_id for each in found["p"].instead} <= {"q", "r"}
+    assert not {each.item_id for lists in found.values() for each in lists.instead} & set("st") - {"t", "s"}
+    # Twice p gave way to q for each of ten customers.
+    assert next(each.baskets for each in found["p"].instead if each.item_id == "q") == 20
+
+
+def test_what_the_catalogue_has_no_more_is_nobodys_neighbour():
+    assert "c" in {each.item_id for each in counted(shop())["b"].together}
+    found = counted(shop(), unlisted="c")
+    assert "c" not in found
+    assert "b" not in found
+
+
+def test_no_baskets_no_neighbours():
+    assert counted([], {}) == {}
+
+
+def test_lift_is_drawn_towards_one_where_little_is_known():
+    counts, expected = np.array([3, 300, 5, 1]), np.array([0.1, 10.0, 5.0, 4.0])
+    rare, often, chance, less = lift(counts, expected, 5.0)
+    assert rare < often < 30
+    assert chance == 1.0
+    assert less < 1
+    strong = strength(lift(counts, expected, 5.0))
+    assert strong[2] == strong[3] == 0
+    assert 0 < strong[0] < strong[1] < 1
+
+
+def test_the_likelihood_ratio_is_dunnings():
+    ratio = likelihood_ratio(np.array([20, 10, 5]), np.array([10.0, 10.0, 10.0]))
+    assert ratio[0] == pytest.approx(2 * (20 * np.log(2) - 10))
+    assert ratio[1] == ratio[2] == 0
+
+
+def test_only_what_changed_is_published():
+    before = counted(shop())
+    assert changed(before, before) == {}
+    later = {k: msgspec.structs.replace(v, counted_until=v.counted_until + 9) for k, v in before.items()}
+    assert changed(later, before) == {}
+    item = next(iter(before))
+    more = msgspec.structs.replace(before[item], baskets=before[item].baskets + 1)
+    assert changed(before | {item: more}, before) == {item: more}
+    assert changed({}, before) == dict.fromkeys(before)
+    assert changed(before, {}) == before

@@ -1,0 +1,1 @@
+"""Similar items: texts as vectors, and what baskets say of items beside each other."""

@@ -1,0 +1,137 @@
+"""Neighbours of every item from its baskets: who is beside it more than chance explains, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.purchases import DAY
+from feature_repo.ragged import Int64
+from streams.contracts.operations import ItemNeighbours, Neighbour
+from trainer.similarity.baskets import Baskets
+from trainer.similarity.pairs import Pairs, instead, together
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What counts as evidence.
+
+    Attributes
+    ----------
+    baskets
+        An item that was in fewer has no neighbours and is none.
+    pairs
+        How often two must have been beside each other.
+    significance
+        The least log-likelihood ratio of a pair; 10.83 is reached by one pair in a thousand by chance.
+    prior
+        Expected and counted pairs that are added before the two are compared: what keeps a pair of rare items that
+        met three times behind one that met a hundred times.
+    listed
+        Neighbours kept of an item, of each kind.
+    within_days
+        A customer who comes back to a kind of item later than that is not said to have replaced one by another.
+    """
+
+    baskets: int = 5
+    pairs: int = 3
+    significance: float = 10.83
+    prior: float = 5.0
+    listed: int = 50
+    within_days: int = 60
+
+
+def likelihood_ratio(count: Int64, expected: Floats) -> Floats:
+    """Dunning's G² of a Poisson count against its expectation, 0 where there are not more than expected."""
+    more = count > expected
+    ratio = 2.0 * (count * np.log(count / np.maximum(expected, 1e-12)) - (count - expected))
+    return np.where(more, ratio, 0.0)
+
+
+def lift(count: Int64, expected: Floats, prior: float) -> Floats:
+    """How many times more often than by chance, drawn towards 1 where little is known.
+
+    The mean of a Gamma prior of shape and rate `prior` after Poisson counts, as in DuMouchel's empirical Bayes
+    screening (1999): (count + prior) / (expected + prior).
+    """
+    return (count + prior) / (expected + prior)
+
+
+def strength(lifts: Floats) -> Floats:
+    """Lift as a number from 0 (chance or less) to 1: the share of the pairs that chance leaves unexplained."""
+    return np.maximum(1.0 - 1.0 / lifts, 0.0)
+
+
+def scored(pairs: Pairs, plan: Plan) -> tuple[Pairs, Floats]:
+    """The pairs that are evidence, the best of each anchor in order, with their scores."""
+    lifts = lift(pairs.count, pairs.expected, plan.prior)
+    holds = pairs.count >= plan.pairs
+    holds &= likelihood_ratio(pairs.count, pairs.expected) >= plan.significance
+    score = strength(lifts)
+    chosen = np.flatnonzero(holds)
+    order = chosen[np.lexsort((pairs.partner[chosen], -score[chosen], pairs.anchor[chosen]))]
+    anchor = pairs.anchor[order]  # sorted
+    rank = np.arange(len(order)) - np.searchsorted(anchor, anchor)
+    order = order[rank < plan.listed]
+    return pairs.where(order), score[order]
+
+
+def neighbours(baskets: Baskets, kind: Int64, listed: NDArray[np.bool_], plan: Plan) -> Iterator[ItemNeighbours]:
+    """The neighbours of every item that has some.
+
+    Parameters
+    ----------
+    kind
+        int64[n]: number of each item's category, -1 for none; only items of one category replace each other.
+    listed
+        bool[n]: whether the catalogue still has the item; the others are nobody's neighbours.
+    """
+    if not len(baskets):
+        return
+    until = int(baskets.time.max()) // 1000
+    counts = baskets.counts
+    replaced = _lists(instead(baskets, kind, plan.baskets, plan.within_days * DAY), listed, plan, baskets.item_ids)
+    for pairs in together(baskets, plan.baskets):
+        beside = _lists(pairs, listed, plan, baskets.item_ids)
+        for item in np.unique(pairs.anchor).tolist():
+            found, others = beside.get(item, []), replaced.pop(item, [])
+            if found or others:
+                yield _of(baskets.item_ids[item], until, int(counts[item]), found, others)
+    for item, others in replaced.items():
+        yield _of(baskets.item_ids[item], until, int(counts[item]), [], others)
+
+
+def _of(item_id: str, until: int, baskets: int, together: list[Neighbour], instead: list[Neighbour]) -> ItemNeighbours:
+    return ItemNeighbours(item_id=item_id, counted_until=until, baskets=baskets, together=together, instead=instead)
+
+
+def _lists(pairs: Pairs, listed: NDArray[np.bool_], plan: Plan, ids: list[str]) -> dict[int, list[Neighbour]]:
+    """Neighbours by anchor, best first."""
+    best, scores = scored(pairs.where(listed[pairs.anchor] & listed[pairs.partner]), plan)
+    found: dict[int, list[Neighbour]] = {}
+    for anchor, partner, count, score in zip(
+        best.anchor.tolist(), best.partner.tolist(), best.count.tolist(), scores.tolist(), strict=True
+    ):
+        found.setdefault(anchor, []).append(Neighbour(item_id=ids[partner], score=round(score, 4), baskets=count))
+    return found
+
+
+def changed(
+    counted: Mapping[str, ItemNeighbours], published: Mapping[str, ItemNeighbours]
+) -> dict[str, ItemNeighbours | None]:
+    """What has to be published after a count, by item id; None for an item that has no neighbours any more.
+
+    That time has passed since is no change.
+    """
+    out: dict[str, ItemNeighbours | None] = {}
+    for item_id, found in counted.items():
+        before = published.get(item_id)
+        if before is None or msgspec.structs.replace(before, counted_until=found.counted_until) != found:
+            out[item_id] = found
+    return out | dict.fromkeys(published.keys() - counted.keys())
