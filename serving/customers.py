@@ -19,6 +19,9 @@ from feature_repo.rows import Rows, Selection
 from feature_repo.shop import Shop
 from feature_repo.views import CUSTOMER_PROFILE, CUSTOMER_PURCHASES, ViewLayout, customer_profile, customer_purchases
 
+NO_POSITION = -2
+"""Position of a row that no interaction of the stream has reached."""
+
 
 @dataclass(frozen=True)
 class Customers:
@@ -133,7 +136,29 @@ def nobody(ids: Sequence[str], shop: Shop) -> Customers:
         },
         profile={name: [""] * n for name in shop.customer_attributes},
         histories=Histories(np.zeros(0, PURCHASE), none, np.zeros(0, RECENT), none),
-        position=np.full(n, -2, np.int64),
+        position=np.full(n, NO_POSITION, np.int64),
+    )
+
+
+def joined(parts: Sequence[Customers]) -> Customers:
+    """The customers of all parts, of which there is at least one, in a row."""
+    if len(parts) == 1:
+        return parts[0]
+    histories = [part.histories for part in parts]
+    first = parts[0]
+    return Customers(
+        ids=[name for part in parts for name in part.ids],
+        present=np.concatenate([part.present for part in parts]),
+        complete=np.concatenate([part.complete for part in parts]),
+        features={name: np.concatenate([part.features[name] for part in parts]) for name in first.features},
+        profile={name: [value for part in parts for value in part.profile[name]] for name in first.profile},
+        histories=Histories(
+            np.concatenate([each.lines for each in histories]),
+            lengths_to_offsets(np.concatenate([np.diff(each.offsets) for each in histories])),
+            np.concatenate([each.recent for each in histories]),
+            lengths_to_offsets(np.concatenate([np.diff(each.recent_offsets) for each in histories])),
+        ),
+        position=np.concatenate([part.position for part in parts]),
     )
 
 

@@ -30,8 +30,8 @@ class Engine:
 
     Attributes
     ----------
-    shop, items, live, store
-        The profile, all items in process, the pointer to the model, and the online store.
+    shop, items, live, scorer, store
+        The profile, all items in process, the pointer to the model, what runs it, and the online store.
     service
         Answers requests; for one thread.
     """
@@ -46,7 +46,7 @@ class Engine:
         def triton(timeout_s: float) -> TritonClient:
             return TritonClient(settings.triton_url, repository, timeout_s)
 
-        guard = GuardedScorer(triton(settings.triton_timeout_ms / 1000))
+        guard = self.scorer = GuardedScorer(triton(settings.triton_timeout_ms / 1000))
         self.service = Service(
             self.shop,
             CustomerReader(self.store, self.shop),
@@ -73,6 +73,11 @@ class Engine:
         self._items.start()
         self._models.start()
         self._health.start()
+
+    @property
+    def following(self) -> bool:
+        """Whether the threads that keep items and model current are alive."""
+        return self._items.alive and self._models.alive
 
     def stop(self) -> None:
         """End the followers."""

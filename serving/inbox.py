@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from serving.visitors import Visit
 from streams.contracts.codec import decode_request
 from streams.contracts.events import microseconds
 from streams.contracts.operations import Reason
@@ -42,7 +43,7 @@ class Asked:
     """A request: what, by whom, where it came from and where its answer goes.
 
     `as_of` in microseconds since the epoch, None for "now". `correlation_id` falls back to the request's
-    `request_id`, then to the recommendation id.
+    `request_id`, then to the recommendation id. `visit` is what a visitor without a row did; None for a customer.
     """
 
     request: RecommendationRequest
@@ -51,6 +52,7 @@ class Asked:
     correlation_id: str
     recommendation_id: str
     as_of: int | None
+    visit: Visit | None = None
 
 
 @dataclass(frozen=True)

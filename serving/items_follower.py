@@ -78,6 +78,11 @@ class ItemsFollower:
         """Follow what comes next."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End the thread and leave Kafka."""
         self._stop.set()

@@ -81,6 +81,11 @@ class ModelFollower:
         """Follow what is announced next."""
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End the thread and leave Kafka."""
         self._stop.set()

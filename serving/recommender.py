@@ -22,6 +22,7 @@ from feature_repo.sessions import sessions
 from feature_repo.trends import slot_of
 from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, alternating, merge
 from serving.customers import Customers
+from serving.diversity import POOL, diverse, similarities
 from serving.filters import Filter, build
 from serving.hot_items import Hot
 from serving.item_matrix import day_of
@@ -54,6 +55,7 @@ class Query:
     exclude_purchased: bool = False
     categories: Sequence[str] = ()
     explain: bool = False
+    diversity: float = 0.0
     deadline: float = math.inf
     live: bool = False
 
@@ -187,7 +189,7 @@ class Recommender:
         )
 
     def _fallback(self, query: Query, filter_: Filter, reason: FallbackReason | None) -> Recommendation:
-        catalogue, n = self._items.catalogue, query.n
+        catalogue, n = self._items.catalogue, self._pool(query)
         rows, sources = alternating(
             filter_.first(self._hot(query).order, catalogue, n),
             filter_.first(self._trending(query).order, catalogue, n),
@@ -196,7 +198,23 @@ class Recommender:
         if reason is None:
             late = self._clock() > query.deadline
             reason = FallbackReason.DEADLINE if late else FallbackReason.MODEL_UNAVAILABLE
-        return Recommendation(rows, 1.0 / (1.0 + np.arange(len(rows))), sources, reason=reason)
+        scores = 1.0 / (1.0 + np.arange(len(rows)))
+        best = self._spread(query, rows, scores, None)
+        return Recommendation(rows[best], scores[best], sources[best], reason=reason)
+
+    def _pool(self, query: Query) -> int:
+        """How many of the best to choose from."""
+        return query.n * POOL if query.diversity else query.n
+
+    def _spread(self, query: Query, rows: Rows, scores: NDArray[np.floating[Any]], model: Snapshot | None) -> Rows:
+        """Places of the answer among the best, int64: the first ones, or of different kinds where that is asked for."""
+        if not query.diversity:
+            return np.arange(len(rows))
+        categories = self._categories()
+        similarity = similarities(
+            None if categories is None else categories[rows], model.vectors(rows) if model else None, len(rows)
+        )
+        return diverse(scores, similarity, query.n, query.diversity)
 
     def _trending(self, query: Query) -> Trending:
         return self._items.trending(day_of(query.as_of), exact=not query.live)
@@ -290,7 +308,8 @@ class Recommender:
         query, candidates = batch.queries[place], batch.candidates[place]
         start = int(offsets[place])
         own = scores[start : int(offsets[place + 1])]
-        best = top(own, self._items.catalogue.keys[candidates.rows], query.n)
+        pool = top(own, self._items.catalogue.keys[candidates.rows], self._pool(query))
+        best = pool[self._spread(query, candidates.rows[pool], own[pool], batch.model)]
         chosen = start + best
         explanations = None
         if query.explain:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import redis
 
 from feature_repo.shop import Shop
 from feature_repo.trends import slot_of
 from serving.candidates import Source as Mask
-from serving.customers import CustomerReader, Customers, nobody
+from serving.customers import NO_POSITION, CustomerReader, Customers, joined, nobody
 from serving.inbox import Asked, Refused
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
@@ -19,6 +20,7 @@ from serving.live_model import LiveModel
 from serving.recommender import Query, Recommendation, Recommender
 from serving.scorer import Scorer
 from serving.stopwatch import Stopwatch
+from serving.visitors import visitors
 from streams.contracts.observability import FALLBACKS, REQUEST_STAGE_SECONDS, REQUESTS, logger
 from streams.contracts.partitioner import partition_of
 from streams.contracts.requests import (
@@ -87,7 +89,7 @@ class Service:
         as_of = self.default_as_of()
         self._items.trending(day_of(as_of))
         self._items.hot(slot_of(as_of), exact=False)
-        self._customers(["warm-up"])
+        self._known(["warm-up"])
 
     def answer(self, batch: Sequence[Asked]) -> list[Answer]:
         """Answer requests together, in order; whatever is out of reach costs personality, not the answer.
@@ -106,7 +108,7 @@ class Service:
         started = self._now()
         watch = Stopwatch()
         with watch.stage("features"):
-            customers, reachable = self._customers([asked.request.customer_id for asked in batch])
+            customers, reachable = self._customers(batch)
             queries = self._queries(batch, customers)
         with self._live.pinned() as model:
             found = self._recommender.recommend(queries, customers, model, watch)
@@ -132,7 +134,29 @@ class Service:
         )
         return Answer(asked, reply, self._served(asked, reply, None))
 
-    def _customers(self, ids: list[str]) -> tuple[Customers, bool]:
+    def _customers(self, batch: Sequence[Asked]) -> tuple[Customers, bool]:
+        """Who asks, in order, and whether the store could be reached: from their rows, or from what visitors did."""
+        known = [place for place, asked in enumerate(batch) if asked.visit is None]
+        if len(known) == len(batch):
+            return self._known([asked.request.customer_id for asked in batch])
+        visiting = [place for place, asked in enumerate(batch) if asked.visit is not None]
+        default = self.default_as_of()
+        parts = [
+            visitors(
+                [batch[place].visit or () for place in visiting],
+                [batch[place].request.customer_id for place in visiting],
+                [default if (as_of := batch[place].as_of) is None else as_of for place in visiting],
+                self._shop,
+                self._items.catalogue,
+            )
+        ]
+        reachable = True
+        if known:
+            rows, reachable = self._known([batch[place].request.customer_id for place in known])
+            parts.append(rows)
+        return joined(parts).take(np.argsort([*visiting, *known])), reachable
+
+    def _known(self, ids: list[str]) -> tuple[Customers, bool]:
         try:
             return self._reader.read(ids), True
         except redis.RedisError as error:
@@ -156,6 +180,7 @@ class Service:
                     exclude_purchased=request.exclude_purchased,
                     categories=request.categories,
                     explain=request.explain,
+                    diversity=request.diversity,
                     live=asked.as_of is None,
                     deadline=(asked.position.timestamp + request.deadline_ms) / 1000,
                 )
@@ -210,7 +235,7 @@ class Service:
 
     def _seen(self, customer_id: str, customers: Customers, place: int) -> Seen | None:
         position, last = int(customers.position[place]), int(customers.last_event_at[place])
-        if not customers.complete[place]:
+        if not customers.complete[place] or position == NO_POSITION:
             return None
         return Seen(
             partition=partition_of(customer_id.encode(), self._partitions),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 from feature_repo.encoder import Encoder
 from serving.bundle import ENCODER, Bundle
@@ -42,6 +46,26 @@ class Snapshot:
     def version(self) -> int:
         """The bundle's version."""
         return self.bundle.version
+
+    def vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """float32[k, d]: the model's embedding of each catalogue row, zeros for items that it does not know."""
+        vectors, places = self._vectors, self._places
+        inside = rows < len(places)
+        at = np.where(inside, places[np.where(inside, rows, 0)], -1)
+        found = np.zeros((len(rows), vectors.shape[1]), np.float32)
+        found[at >= 0] = vectors[at[at >= 0]]
+        return found
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        return self.bundle.item_embeddings()
+
+    @cached_property
+    def _places(self) -> Rows:
+        """int64[rows]: place of each catalogue row among the bundle's items, -1 where it has none."""
+        places = np.full(int(self.item_rows.max()) + 1, -1, np.int64)
+        places[self.item_rows] = np.arange(len(self.item_rows))
+        return places
 
 
 def widths(encoder: Encoder) -> Widths:

@@ -27,6 +27,7 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     exclude_purchased: leave out what this customer has bought before.
     categories: only items whose category is one of these; empty means all.
     deadline_ms: milliseconds after the record's Kafka timestamp at which the answer is no use any more.
+    diversity: 0 to 1: how much an item counts for less, the more it is like those before it.
     explain: add to each item why it is there.
     request_id: correlation id for clients that can't set headers; the header wins.
     """
@@ -39,6 +40,7 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     exclude_purchased: bool = False
     categories: Annotated[list[str], Meta(max_length=100)] = []
     deadline_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 1000
+    diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
     explain: bool = False
     request_id: Id | None = None
 
