@@ -49,10 +49,12 @@ class Answering:
         Tasks that may wait.
     batch
         Requests answered together.
+    record
+        Told every answer, after who asked; what is asked of the thread next finds it recorded.
     """
 
-    def __init__(self, service: Service, *, length: int, batch: int) -> None:
-        self._service, self._length, self._batch = service, length, batch
+    def __init__(self, service: Service, *, length: int, batch: int, record: Callable[[Answer], None]) -> None:
+        self._service, self._length, self._batch, self._record = service, length, batch, record
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._pace_s = 0.0
         self._thread = threading.Thread(target=self._run, name="answering", daemon=True)
@@ -128,20 +130,22 @@ class Answering:
         started = time.monotonic()
         wanted = [task for task in tasks if not task.done.cancelled()]  # nobody waits for the others any more
         asked = [(task, task.work) for task in wanted if isinstance(task.work, Asked)]
-        results: list[tuple[asyncio.Future[Any], Any]] = []
         if asked:
             answers = self._service.answer([request for _, request in asked])
-            results = [(task.done, answer) for (task, _), answer in zip(asked, answers, strict=True)]
+            self._tell([(task.done, answer) for (task, _), answer in zip(asked, answers, strict=True)])
+            for answer in answers:
+                self._record(answer)
         for task in wanted:
             if not isinstance(task.work, Asked):
-                results.append((task.done, _outcome(task.work)))
+                self._tell([(task.done, _outcome(task.work))])
         took_s = (time.monotonic() - started) / len(tasks)
         self._pace_s += SMOOTHING * (took_s - self._pace_s)
-        if results:
-            try:
-                results[0][0].get_loop().call_soon_threadsafe(_tell, results, self.waiting)
-            except RuntimeError as error:  # the loop has ended, and with it everybody who waited
-                log.warning("answers came too late", answers=len(results), why=str(error))
+
+    def _tell(self, results: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+        try:
+            results[0][0].get_loop().call_soon_threadsafe(_resolve, results, self.waiting)
+        except RuntimeError as error:  # the loop has ended, and with it everybody who waited
+            log.warning("answers came too late", answers=len(results), why=str(error))
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
@@ -152,7 +156,7 @@ def _outcome(work: Callable[[], Any]) -> Any:
         return error
 
 
-def _tell(results: Sequence[tuple[asyncio.Future[Any], Any]], waiting: int) -> None:
+def _resolve(results: Sequence[tuple[asyncio.Future[Any], Any]], waiting: int) -> None:
     GATEWAY_QUEUE.set(waiting)
     for done, result in results:
         if done.cancelled():

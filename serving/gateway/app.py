@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from serving.gateway import problems, schemas
+from serving.gateway import (
+    customers,
+    explanations,
+    health,
+    interactions,
+    items,
+    keys,
+    popular,
+    problems,
+    recommendations,
+    schemas,
+    sessions,
+    similar,
+    tokens,
+)
 from serving.gateway.body_limit import BodyLimit
 from serving.gateway.measured import Measured
+from serving.gateway.security.surround import surround
 from serving.gateway.state import Gateway
 
-ROUTERS = (
-    "health", "recommendations", "sessions", "explanations", "popular", "similar", "customers", "items", "interactions",
-    "tokens", "keys",
+ROUTES = (
+    health, recommendations, sessions, explanations, popular, similar, customers, items, interactions, tokens, keys,
 )  # fmt: skip
-"""In this order, for `/items/popular` must be found before `/items/{item_id}`."""
+"""Modules with a `router` each, in an order in which `/items/popular` is found before `/items/{item_id}`."""
 
 DESCRIPTION = "Customers, items and interactions in; recommendations, similar items and the reasons for them out."
 
@@ -28,15 +40,15 @@ def make_app(gateway: Gateway) -> FastAPI:
     settings = gateway.settings
     app = FastAPI(
         title="Headwater", description=DESCRIPTION, version="1.0.0", docs_url=None, redoc_url=None,
+        redirect_slashes=False,
         openapi_url="/openapi.json" if settings.gateway_open else None,
     )  # fmt: skip
     app.state.gateway = gateway
-    for name in ROUTERS:
-        module = f"serving.gateway.{name}"
-        if importlib.util.find_spec(module) is not None:
-            app.include_router(importlib.import_module(module).router)
+    for module in ROUTES:
+        app.include_router(module.router)
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.gateway_max_body_bytes)
+    surround(app, settings, gateway.security)
     app.add_middleware(Measured)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app

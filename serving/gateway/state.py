@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -11,7 +11,12 @@ from feature_repo.record_store import Kind, RecordStore
 from feature_repo.redis_commands import Client
 from serving.engine import Engine
 from serving.gateway.answering import Answering
+from serving.gateway.publishing import Publishing
+from serving.gateway.readiness import Ready
+from serving.gateway.security.security import Security
+from serving.gateway.served_log import ServedLog
 from serving.gateway.settings import GatewaySettings
+from serving.similar.similar_items import SimilarItems
 
 
 @dataclass
@@ -24,6 +29,10 @@ class Gateway:
         Items, live model and online store.
     answering
         Has recommendations made.
+    served
+        Answers as they were given.
+    ready
+        Tells whether the process can do its work.
     redis
         For records and rate limits; its calls block, so they belong into a thread.
     publishing
@@ -31,16 +40,18 @@ class Gateway:
     security
         Who may do what.
     similar
-        Similar items.
+        Similar items; None where they are not kept here.
     """
 
     settings: GatewaySettings
     engine: Engine
     answering: Answering
+    served: ServedLog
+    ready: Ready
     redis: Client
-    publishing: Any = None
-    security: Any = None
-    similar: Any = None
+    publishing: Publishing
+    security: Security
+    similar: SimilarItems | None = None
 
     def records(self, kind: Kind) -> RecordStore:
         """Records of customers or items, as their topics told them."""

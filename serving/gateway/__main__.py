@@ -1,0 +1,100 @@
+"""The gateway's process. Run with `python -m serving.gateway`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from feature_repo.redis_commands import connect
+from serving.engine import Engine
+from serving.gateway.answering import Answering
+from serving.gateway.app import make_app
+from serving.gateway.publishing import Publishing
+from serving.gateway.readiness import Ready
+from serving.gateway.security.security import Security
+from serving.gateway.served_log import ServedLog
+from serving.gateway.settings import GatewaySettings
+from serving.gateway.state import Gateway
+from serving.similar.similar_items import SimilarItems
+from streams.contracts.observability import READY, configure_logging, logger, serve_metrics
+
+log = logger(__name__)
+
+REDIS_TIMEOUT_S = 1.0
+SHUTDOWN_S = 10
+BACKLOG = 512
+"""Connections that the kernel holds for us; more than the queue, so that who comes too many is told so."""
+
+
+@contextmanager
+def running(settings: GatewaySettings) -> Iterator[Gateway]:
+    """All that the handlers share, started; stopped at the end."""
+    engine, served = Engine(settings), ServedLog(settings)
+    answering = Answering(
+        engine.service, length=settings.gateway_queue, batch=settings.serving_batch, record=served.write
+    )
+    publishing, security = Publishing(settings), Security(settings)
+    similar = SimilarItems(engine.items, settings.topics, settings.kafka_config(), engine.service.default_as_of)
+    try:
+        security.start()
+        engine.start()
+        similar.start()
+        served.start()
+        answering.start()
+        yield Gateway(
+            settings=settings,
+            engine=engine,
+            answering=answering,
+            served=served,
+            ready=Ready(settings, engine, answering),
+            redis=connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1),
+            publishing=publishing,
+            security=security,
+            similar=similar,
+        )
+    finally:
+        answering.stop()
+        served.stop()
+        publishing.close()
+        similar.stop()
+        engine.stop()
+        security.stop()
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = GatewaySettings()
+    configure_logging("gateway", settings.log_level)
+    sys.setswitchinterval(0.001)  # a request waits for the other threads' turns hundreds of times
+    for number in (signal.SIGTERM, signal.SIGINT):  # also raised by the server once it has ended in good order
+        signal.signal(number, lambda *_: sys.exit(0))
+    stop_metrics = serve_metrics(settings.metrics_port)
+    try:
+        with running(settings) as gateway:
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    make_app(gateway),
+                    host=settings.gateway_host,
+                    port=settings.gateway_port,
+                    backlog=BACKLOG,
+                    log_config=None,
+                    access_log=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=SHUTDOWN_S,
+                )
+            )
+            READY.set(1)
+            log.info("ready", host=settings.gateway_host, port=settings.gateway_port, open=settings.gateway_open)
+            server.run()
+    finally:
+        READY.set(0)
+        stop_metrics()
+        log.info("stopped")
+
+
+if __name__ == "__main__":
+    main()

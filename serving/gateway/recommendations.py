@@ -1,0 +1,85 @@
+"""Personalised recommendations of a customer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
+from pydantic import StringConstraints
+
+from serving.gateway.asking import answered, pairs
+from serving.gateway.instants import AsOf
+from serving.gateway.problems import Problem, documented
+from serving.gateway.schemas import answers
+from serving.gateway.security.principal import Principal, Scope, requires
+from serving.gateway.state import Deps
+from streams.contracts.events import Id
+from streams.contracts.requests import RecommendationRequest, Reply
+
+router = APIRouter(tags=["recommendations"])
+
+CustomerId = Annotated[str, Path(min_length=1, max_length=128, description="As the shop knows the customer.")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Ids = Annotated[list[Text], Query(max_length=1000, description="Items that must not be in the answer.")]
+Categories = Annotated[
+    list[Annotated[str, StringConstraints(max_length=128)]],
+    Query(max_length=100, description="Only items of these categories; none given: all."),
+]
+Context = Annotated[
+    list[Annotated[str, StringConstraints(pattern="^[^:]+:", max_length=256)]],
+    Query(max_length=64, description="Circumstances as `name:value`, such as `store:3`."),
+]
+
+
+@router.get(
+    "/customers/{customer_id}/recommendations",
+    summary="What should this customer see?",
+    response_class=Response,
+    responses=answers(Reply, "The answer; one that is not the full model's says why.")
+    | documented(401, 403, 404, 429, 503),
+)
+async def recommend(
+    customer_id: CustomerId,
+    gateway: Deps,
+    principal: Annotated[Principal, requires(Scope.RECOMMEND)],
+    n: Annotated[int, Query(ge=1, le=200, description="How many items.")] = 10,
+    categories: Categories = [],  # noqa: B006 - FastAPI copies defaults
+    exclude_items: Ids = [],  # noqa: B006
+    exclude_purchased: Annotated[bool, Query(description="Leave out what the customer bought before.")] = False,
+    diversity: Annotated[
+        float, Query(ge=0, le=1, description="How much an item counts for less that is like those before it.")
+    ] = 0.0,
+    explain: Annotated[bool, Query(description="Tell what is known of customer and item, for each item.")] = False,
+    as_of: AsOf = None,
+    context: Context = [],  # noqa: B006
+    deadline_ms: Annotated[
+        int, Query(ge=1, le=60_000, description="After so many milliseconds what is trending will do.")
+    ] = 1000,
+) -> Response:
+    """Answer from the newest features and the live model.
+
+    There is always an answer: for a customer nobody knows, or without a model, it is what is trending, with status
+    `fallback` and the reason.
+    """
+    printable(customer_id)
+    await gateway.security.customer_limit(principal, customer_id)
+    request = RecommendationRequest(
+        customer_id=customer_id,
+        n=n,
+        as_of=None if as_of is None else as_of // 1000,
+        context=pairs(context),
+        exclude_items=exclude_items,
+        exclude_purchased=exclude_purchased,
+        categories=categories,
+        deadline_ms=deadline_ms,
+        diversity=diversity,
+        explain=explain,
+    )
+    return await answered(gateway, request, as_of)
+
+
+def printable(customer_id: Id) -> None:
+    """Raise Problem 404 for an id that no customer can have."""
+    if not customer_id.isprintable():
+        raise Problem(404, "unknown_customer", f"no customer can have the id {customer_id!r}: ids are printable")
