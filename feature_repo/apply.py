@@ -1,16 +1,31 @@
 """Tell Feast what Headwater's features are: ``python -m feature_repo.apply``, as often as you like."""
 
+import os
 import warnings
 from pathlib import Path
 from string import Template
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import click
 
+from feature_repo.redis_commands import with_access, without_password
 from feature_repo.shop import Shop, shop_from_environment
 
 CONFIGURATION = Path(__file__).parent / "feature_store.yaml"
+
+ACCESS = {
+    "username": "USERNAME",
+    "password": "PASSWORD",
+    "ca": "SSL_CA_LOCATION",
+    "certificate": "SSL_CERTIFICATE_LOCATION",
+    "key": "SSL_KEY_LOCATION",
+    "key_password": "SSL_KEY_PASSWORD",
+}
+"""What `with_access` takes, by the rest of the variable's name after HEADWATER_REDIS_."""
+
+TLS_OPTIONS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_password"}
+"""Those of a URL's options that Feast's client takes under the same names."""
 
 
 def feast_environment(redis_url: str, state: Path) -> dict[str, str]:
@@ -26,11 +41,13 @@ def feast_environment(redis_url: str, state: Path) -> dict[str, str]:
     Raises
     ------
     ValueError
-        When the URL has another scheme or names no host.
+        When the URL has another scheme or names no host, or what Feast can't write down.
     """
     url = urlsplit(redis_url)
     if url.scheme.removesuffix("+cluster") not in {"redis", "rediss"} or not url.hostname:
-        raise ValueError(f"REDIS_URL {redis_url!r}: Feast needs redis[s]://host:port or redis[s]+cluster://host:port")
+        raise ValueError(
+            f"REDIS_URL {without_password(redis_url)!r}: Feast needs redis[s]://host:port or redis[s]+cluster://host:port"
+        )
     cluster = url.scheme.endswith("+cluster")
     parts = [f"{url.hostname}:{url.port or 6379}"]
     database = url.path.strip("/")
@@ -42,6 +59,9 @@ def feast_environment(redis_url: str, state: Path) -> dict[str, str]:
         parts.append(f"username={unquote(url.username)}")
     if url.password:
         parts.append(f"password={unquote(url.password)}")
+    parts += [f"{name}={value}" for name, value in parse_qsl(url.query) if name in TLS_OPTIONS]
+    if any(mark in part for part in parts for mark in ',"\\'):
+        raise ValueError("Feast can't take a comma, a quotation mark or a backslash in Redis' password or file names")
     return {
         "HEADWATER_FEAST_REDIS": ",".join(parts),
         "HEADWATER_FEAST_REDIS_TYPE": "redis_cluster" if cluster else "redis",
@@ -84,7 +104,8 @@ def main(redis_url: str, state: Path) -> None:
     state = state.resolve()
     (state / "feast").mkdir(parents=True, exist_ok=True)
     shop = shop_from_environment()
-    applied = apply(open_feature_store(redis_url, state), shop, state / "offline")
+    access = {name: os.environ.get(f"HEADWATER_REDIS_{variable}") for name, variable in ACCESS.items()}
+    applied = apply(open_feature_store(with_access(redis_url, **access), state), shop, state / "offline")
     click.echo(f"feast: {', '.join(applied)} of shop {shop.name}")
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NewType
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from weakref import WeakKeyDictionary
 
 import hiredis
@@ -87,7 +88,7 @@ def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3, connections: 
     ----------
     url
         ``redis://host:port/db``, ``rediss://`` (TLS), ``unix://``, or ``redis+cluster://host:port`` and
-        ``rediss+cluster://`` with any one node of a cluster.
+        ``rediss+cluster://`` with any one node of a cluster; see `with_access` for passwords and certificates.
     timeout_s
         Seconds to wait for a connection and for each reply.
     retries
@@ -115,6 +116,54 @@ def connect(url: str, *, timeout_s: float = 5.0, retries: int = 3, connections: 
     if connections is not None:
         options["redis_connect_func"] = connections.opened
     return redis.Redis.from_url(url, **options)
+
+
+def with_access(
+    url: str,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    ca: str | None = None,
+    certificate: str | None = None,
+    key: str | None = None,
+    key_password: str | None = None,
+) -> str:
+    """Return the URL with what it takes to be let in, as `connect` and redis-py read it; the URL's own values win.
+
+    Parameters
+    ----------
+    username, password
+        Of an ACL user; a password alone is that of the user ``default``.
+    ca
+        Path of the certificates (PEM) that the server's must be signed by; default: the system's.
+    certificate, key, key_password
+        Paths of the client's own certificate and private key (PEM), where the server asks for one.
+
+    Raises
+    ------
+    ValueError
+        Certificates for a URL without TLS: the connection would be open all the same.
+    """
+    parts = urlsplit(url)
+    files = {"ssl_ca_certs": ca, "ssl_certfile": certificate, "ssl_keyfile": key, "ssl_password": key_password}
+    options = {name: value for name, value in files.items() if value is not None}
+    if not (options or username or password):
+        return url
+    if options and not parts.scheme.startswith("rediss"):
+        raise ValueError(
+            f"certificates are configured for Redis, but {without_password(url)!r} has no TLS; write rediss://"
+        )
+    own, _, host = parts.netloc.rpartition("@")
+    own_name, _, own_password = own.partition(":")
+    access = f"{own_name or quote(username or '', safe='')}:{own_password or quote(password or '', safe='')}"
+    query = urlencode({**options, **dict(parse_qsl(parts.query))}, safe="/")
+    return parts._replace(netloc=host if access == ":" else f"{access}@{host}", query=query).geturl()
+
+
+def without_password(url: str) -> str:
+    """Return the URL as it may be printed: without credentials and options."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def call(script: Script, key: bytes, *arguments: bytes | str | int) -> Command:

@@ -4,9 +4,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from feature_repo.redis_commands import with_access, without_password
 from streams.contracts.topics import PARTITIONER, Topics
 
 
@@ -16,10 +17,25 @@ class Settings(BaseSettings):
     KAFKA_BOOTSTRAP_SERVERS and REDIS_URL go without the prefix.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADWATER_", populate_by_name=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HEADWATER_",
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # it may be a password
+    )
 
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
-    redis_url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    redis_username: str | None = None
+    redis_password: SecretStr | None = None
+    redis_ssl_ca_location: Path | None = None
+    redis_ssl_certificate_location: Path | None = None
+    redis_ssl_key_location: Path | None = None
+    redis_ssl_key_password: SecretStr | None = None
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", validate_default=True, repr=False
+    )
+    """With what the fields above say, so not for printing: `redis_address` is."""
     triton_url: str = "127.0.0.1:8001"
     """gRPC address, host:port."""
 
@@ -54,6 +70,28 @@ class Settings(BaseSettings):
     kafka_ssl_certificate_location: Path | None = None
     kafka_ssl_key_location: Path | None = None
     kafka_ssl_key_password: SecretStr | None = None
+
+    @field_validator("redis_url", mode="after")
+    @classmethod
+    def _with_access(cls, url: str, info: ValidationInfo) -> str:
+        def given(name: str) -> str | None:
+            value = info.data.get(f"redis_{name}")
+            return None if value is None else _plain(value)
+
+        return with_access(
+            url,
+            username=given("username"),
+            password=given("password"),
+            ca=given("ssl_ca_location"),
+            certificate=given("ssl_certificate_location"),
+            key=given("ssl_key_location"),
+            key_password=given("ssl_key_password"),
+        )
+
+    @property
+    def redis_address(self) -> str:
+        """Where Redis is, for messages: without credentials."""
+        return without_password(self.redis_url)
 
     @cached_property
     def topics(self) -> Topics:

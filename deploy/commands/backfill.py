@@ -57,7 +57,7 @@ def command(name: str, mapping: Path | None, until: str | None, replace: bool) -
     except (BackfillError, DeliveryError, FileNotFoundError, KafkaException, LookupError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     except redis.ConnectionError as error:
-        raise click.ClickException(f"no Redis answers at {settings.redis_url}: {error}") from error
+        raise click.ClickException(f"no Redis answers at {settings.redis_address}: {error}") from error
     for line in told(summary):
         click.echo(line)
 

@@ -59,7 +59,7 @@ def command(source: str, new_epoch: bool, accept_loss: bool) -> None:
     except (BackfillError, CantRebuildError, HeldElsewhereError, KafkaException, LookupError, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     except redis.ConnectionError as error:
-        raise click.ClickException(f"no Redis answers at {settings.redis_url}: {error}") from error
+        raise click.ClickException(f"no Redis answers at {settings.redis_address}: {error}") from error
     for line in told(summary):
         click.echo(line)
 
