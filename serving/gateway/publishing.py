@@ -52,6 +52,7 @@ class Publishing:
                 **(config or {}),
             }
         )
+        self._under_way = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="publishing", daemon=True)
         self._thread.start()
@@ -87,17 +88,24 @@ class Publishing:
         batch = _Batch(len(records), asyncio.get_running_loop())
         if not records:
             return batch
-        if (waiting := len(self._producer)) + len(records) > QUEUE:
-            batch.errors = [self._error(f"{waiting} records are on their way already")] * len(records)
+        if self._under_way + len(records) > QUEUE:
+            batch.errors = [self._error(f"{self._under_way} records are on their way already")] * len(records)
             return batch
+        self._under_way += len(records)
+        try:
+            await self._send(topic, records, batch)
+        finally:
+            self._under_way -= len(records)
+        batch.errors = [None if each is None else self._error(f"{topic.name}: {each}") for each in batch.errors]
+        return batch
+
+    async def _send(self, topic: Topic, records: Sequence[tuple[bytes, bytes | None]], batch: _Batch) -> None:
         for index, (key, value) in enumerate(records):
             try:
                 self._producer.produce(topic.name, value, key, on_delivery=partial(batch.delivered, index))
             except (BufferError, KafkaException) as error:
                 batch.settle(index, self._error(str(error)))
         await batch.done
-        batch.errors = [None if each is None else self._error(f"{topic.name}: {each}") for each in batch.errors]
-        return batch
 
     def _error(self, why: str) -> NotPublishedError:
         return NotPublishedError(f"Kafka at {self._servers} does not take records: {why}")
