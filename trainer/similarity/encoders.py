@@ -124,7 +124,7 @@ def _sentence(directory: Path, config: dict[str, Any]) -> tuple[int, Features]:
     from transformers import AutoTokenizer, TFAutoModel
 
     tokens = _tokens(AutoTokenizer.from_pretrained(directory), config)
-    model = TFAutoModel.from_pretrained(directory)
+    model = _whole(TFAutoModel, directory, config)
 
     def features(texts: list[str]) -> Any:
         inputs = tokens(texts)
@@ -140,7 +140,7 @@ def _clip(directory: Path, config: dict[str, Any]) -> tuple[int, Features]:
     from transformers import AutoTokenizer, TFCLIPModel
 
     tokens = _tokens(AutoTokenizer.from_pretrained(directory), config.get("text_config") or {})
-    model = TFCLIPModel.from_pretrained(directory)
+    model = _whole(TFCLIPModel, directory, config)
     return int(model.config.projection_dim), lambda texts: model.get_text_features(**tokens(texts))
 
 
@@ -157,13 +157,24 @@ def _clip_text(directory: Path, config: dict[str, Any]) -> tuple[int, Features]:
             "save CLIPTextModelWithProjection, or the whole CLIP"
         )
     tokens = _tokens(AutoTokenizer.from_pretrained(directory), config)
-    model = TFCLIPTextModel.from_pretrained(directory)
+    model = _whole(TFCLIPTextModel, directory, config)
     matrix = np.asarray(projection, np.float32).T
 
     def features(texts: list[str]) -> Any:
         return np.asarray(model(**tokens(texts)).pooler_output, np.float32) @ matrix
 
     return matrix.shape[1], features
+
+
+def _whole(kind: Any, directory: Path, config: dict[str, Any]) -> Any:
+    """The model with all its weights: where some are missing the library fills in random ones."""
+    model, found = kind.from_pretrained(directory, output_loading_info=True)
+    missing = [name for name in found["missing_keys"] if "pooler" not in name]  # what nobody asks a BERT for
+    if missing:
+        raise EncoderError(
+            f"{directory} lacks {len(missing)} weights of a {config.get('model_type')} model, such as {missing[0]}"
+        )
+    return model
 
 
 def _tokens(tokenizer: Any, config: dict[str, Any]) -> Callable[[list[str]], Any]:

@@ -1,6 +1,7 @@
 """Encoders load from directories as they are published, and near texts get near vectors."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,7 @@ def clip(tmp_path_factory):
 
     directory = tmp_path_factory.mktemp("clip")
     model = TFCLIPModel(CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=16))
+    model(model.dummy_inputs)  # has weights only from here on
     model.save_pretrained(directory, safe_serialization=True)
     write_tokenizer(directory)
     return directory, model
@@ -77,19 +79,14 @@ def test_a_text_half_saved_by_pytorch_gives_the_same(clip, tmp_path):
     from safetensors.numpy import save_file
 
     directory, model = clip
+    renamed = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
     state = {}
     for weight in model.weights:
-        name = weight.name.split(":")[0].split("/", 1)[1].replace("/", ".")
-        value = weight.numpy()
-        name = name.replace("layers_._", "layers.")
-        if name.endswith("kernel"):
-            name, value = name.replace("kernel", "weight"), value.T
-        name = name.replace("gamma", "weight").replace("beta", "bias").replace("embeddings.weight", "embeddings.weight")
-        if "text_" in name:
-            state[name.removeprefix("clip.")] = np.ascontiguousarray(value)
-    renamed = {}
-    for name, value in state.items():
-        renamed[name if name.endswith((".weight", ".bias")) else f"{name}.weight"] = value
+        *path, last = weight.name.split(":")[0].partition("clip/")[2].split("/")
+        value = weight.numpy().T if last == "kernel" else weight.numpy()
+        if path and path[0] in ("text_model", "text_projection"):
+            name = ".".join([*path, renamed.get(last, last)]).replace("layers_._", "layers.")
+            state[name] = np.ascontiguousarray(value)
     half = tmp_path / "half"
     half.mkdir()
     write_tokenizer(half)
@@ -103,7 +100,7 @@ def test_a_text_half_saved_by_pytorch_gives_the_same(clip, tmp_path):
             }
         )
     )
-    save_file(renamed, half / "model.safetensors", metadata={"format": "pt"})
+    save_file(state, half / "model.safetensors", metadata={"format": "pt"})
     texts = ["dark blue shirt", "red shoe"]
     np.testing.assert_allclose(load(half, tmp_path).encode(texts), load(directory, tmp_path).encode(texts), atol=1e-5)
 
@@ -119,6 +116,20 @@ def test_the_packaged_encoder_knows_bread_from_cola(tmp_path_factory):
     # Neither its neighbours in a batch nor the padding they bring change a vector.
     many = encoder.encode([*(f"{'very ' * k}long text" for k in range(70)), texts[0]])
     np.testing.assert_allclose(many[-1], bread, atol=1e-5)
+
+
+def test_a_model_that_lacks_weights_is_refused(clip, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    directory, _ = clip
+    half = tmp_path / "lacking"
+    shutil.copytree(directory, half)
+    weights = load_file(half / "model.safetensors")
+    lost = next(name for name in weights if "text_projection" in name)
+    del weights[lost]
+    save_file(weights, half / "model.safetensors", metadata={"format": "tf"})
+    with pytest.raises(EncoderError, match="lacks 1 weights of a clip model"):
+        load(half, tmp_path)
 
 
 def test_what_is_no_encoder_is_named(tmp_path):
