@@ -12,12 +12,22 @@ STATE = ROOT / "build" / "bench-state"
 NEVER = 1_000_000_000
 
 
+ANSWERING = ("streams", "trainer", "serving")
+"""What it takes to have a model and to answer over Kafka."""
+
+
 @contextmanager
-def shop(console: Console, name: str = "complete_journey") -> Iterator[World]:
-    """Give a running stack that knows the year up to the cut and serves a model of it; stop it afterwards."""
+def shop(console: Console, name: str = "complete_journey", parts: Sequence[str] = ANSWERING) -> Iterator[World]:
+    """Give a running stack that knows the year up to the cut and serves a model of it; stop it afterwards.
+
+    Parameters
+    ----------
+    parts
+        What is to run, with all it needs; nothing else does, for it would share the processors.
+    """
     world = World.at(STATE / name, name, console, train_every=NEVER)
     try:
-        world.stack.up()
+        world.stack.up(parts)
         world.prepare()
         yield world
     finally:

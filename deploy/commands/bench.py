@@ -71,11 +71,31 @@ def recovery(console: Console, asked: Asked) -> Figures:
         return bench.run(world, say=lambda text: console.print(f"  [dim]{text}[/]"))
 
 
+def rest(console: Console, asked: Asked) -> Figures:
+    """Over HTTP: recommendations at 50 a second and saturated, interactions in bulk, 10,000 bad requests."""
+    from benchmarks import rest as bench
+    from benchmarks.stage import ANSWERING, shop
+
+    with shop(console, parts=[*ANSWERING, "gateway"]) as world:
+        return bench.run(world, lambda text: console.print(f"  [dim]{text}[/]"))
+
+
+def similar(console: Console, asked: Asked) -> Figures:
+    """Similar items inside a process and over HTTP, beside the thesis's; and what they are worth on real baskets."""
+    from benchmarks import similar as bench
+    from benchmarks.stage import ANSWERING, shop
+
+    with shop(console, parts=[*ANSWERING, "gateway", "similarity"]) as world:
+        return bench.run(world, lambda text: console.print(f"  [dim]{text}[/]"))
+
+
 BENCHES: dict[str, Callable[[Console, Asked], Figures]] = {
     "latency": latency,
     "freshness": freshness,
     "ingest": ingest,
     "recovery": recovery,
+    "rest": rest,
+    "similar": similar,
     "store": store,
 }
 
@@ -93,7 +113,7 @@ BENCHES: dict[str, Callable[[Console, Asked], Figures]] = {
 @click.option(
     "--rate",
     type=float,
-    default=10_500.0,
+    default=10_100.0,
     show_default=True,
     envvar="HEADWATER_BENCH_RATE",
     help="Events a second that ingest sends.",

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from deploy.stack.addresses import addresses
 from deploy.stack.site import Site
 from deploy.stack.stack import Condition, Stack
 from streams.ingest.status import IngestStatus, ingest_status
@@ -31,6 +32,8 @@ def command() -> None:
     if not any(condition.wanted for condition in conditions):
         click.echo("the stack is down; `make up` starts it")
         sys.exit(1)
+    for line in addresses(site, [condition.name for condition in conditions if condition.pid]):
+        click.echo(line)
     stream = ingest_status(Settings())
     console.print()
     console.print(partitions(stream))

@@ -6,6 +6,7 @@ import time
 import click
 from rich.console import Console
 
+from deploy.stack.addresses import addresses
 from deploy.stack.site import Site
 from deploy.stack.stack import Stack, StackError
 
@@ -31,3 +32,5 @@ def command(only: str) -> None:
         console.print(f"up in {took:.0f} s: {', '.join(started)}; settings in {where}", markup=False)
     else:
         console.print("nothing to start", markup=False)
+    for line in addresses(site, [condition.name for condition in stack.status() if condition.pid]):
+        console.print(line, markup=False)

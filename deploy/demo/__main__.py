@@ -1,5 +1,6 @@
 """Run the demo: `python -m deploy.demo`, or `make demo`."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from deploy.demo import live, parity, story
 from deploy.demo.ranking import at_the_cut
 from deploy.demo.report import Freshness, Report, Requests, Story, Training, show
 from deploy.demo.world import World
+from deploy.stack.addresses import addresses
 from deploy.stack.site import ROOT
 
 WIDTH = 120
@@ -130,24 +132,36 @@ class Demo:
 @click.option("--malformed", default=200, show_default=True, help="Malformed records among the live ones.")
 @click.option("--rate", default=20.0, show_default=True, help="Requests a second while events stream.")
 @click.option("--train-every", default=40_000, show_default=True, help="New interactions that trigger training.")
-@click.option("--keep", is_flag=True, help="Leave the stack running.")
-def main(state: Path, source: str, malformed: int, rate: float, train_every: int, keep: bool) -> None:
+@click.option("--stop", is_flag=True, help="Stop the stack at the end; else the storefront stays open.")
+def main(state: Path, source: str, malformed: int, rate: float, train_every: int, stop: bool) -> None:
     """Start everything, stream a shop's year through it, and report what came of it in build/demo.json."""
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     world = World.of(state, source, console, train_every)
     demo = Demo(world, malformed, rate)
+    done = False
     try:
         report = demo.run()
+        done = True
     finally:
         demo.report.write(ROOT / "build" / "demo.json")
-        if not keep:
+        if stop or not done:
             world.stack.down()
     show(report, console)
     console.print(f"written to {ROOT / 'build' / 'demo.json'}")
     problems = report.problems()
     for problem in problems:
         console.print(f"[red]fell short: {problem}[/]")
+    if not stop:
+        _invite(world)
     sys.exit(1 if problems else 0)
+
+
+def _invite(world: World) -> None:
+    """Say where the shop is that has just been streamed, and how to close it."""
+    for line in addresses(world.site, [condition.name for condition in world.stack.status() if condition.pid]):
+        world.console.print(line, markup=False, highlight=False)
+    where = os.path.relpath(world.site.state)
+    world.console.print(f"[dim]to stop it all: HEADWATER_STATE={where} make down[/]", highlight=False)
 
 
 if __name__ == "__main__":

@@ -68,13 +68,14 @@ def graph(title: str, unit: str, *queries: Query, description: str = "") -> Pane
     return Panel(title, "timeseries", unit, queries, description)
 
 
+GATEWAY = "headwater_gateway_request_seconds"
 MODEL_AGE = "time() - max by (job) (headwater_model_trained_timestamp_seconds > 0)"
 
 ROWS = (
     Row(
         "Now",
         (
-            stat("Processes ready", "short", "sum(headwater_ready)", "Stream workers, trainer, serving."),
+            stat("Processes ready", "short", "sum(headwater_ready)", "Stream workers, trainer, serving, gateway."),
             stat("Events", "ops", rate("headwater_events_total")),
             stat("Events waiting", "short", "sum(headwater_ingest_lag)"),
             stat(
@@ -157,6 +158,28 @@ ROWS = (
                 "Requests not yet answered",
                 "short",
                 Query("sum by (partition) (headwater_request_lag)", "partition {{partition}}"),
+            ),
+        ),
+    ),
+    Row(
+        "Gateway",
+        (
+            graph(
+                "HTTP requests", "ops", Query(rate("headwater_gateway_request_seconds_count", "status"), "{{status}}")
+            ),
+            graph(
+                "Median by route", "s", Query(quantile(0.5, "headwater_gateway_request_seconds", "route"), "{{route}}")
+            ),
+            graph(
+                "99th percentile by route",
+                "s",
+                Query(quantile(0.99, GATEWAY, "route"), "{{route}}"),
+            ),
+            graph(
+                "Waiting for an answer",
+                "short",
+                Query("max(headwater_gateway_queue)", "requests"),
+                description="What comes when too many wait is told to come back later.",
             ),
         ),
     ),

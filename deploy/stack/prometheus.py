@@ -10,7 +10,9 @@ from deploy.stack.part import Part
 JOBS = {
     "streams": "streams-metrics",
     "trainer": "trainer-metrics",
+    "similarity": "similarity-metrics",
     "serving": "serving-metrics",
+    "gateway": "gateway-metrics",
     "triton": "triton-metrics",
 }
 

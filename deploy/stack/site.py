@@ -11,6 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Settings every process gets although nobody set them.
 DEFAULTS = {"HEADWATER_SHOP": "complete_journey", "HEADWATER_CLOCK": "wall"}
 
+SECRETS = ("PASSWORD", "SECRET", "API_KEY")
+"""Settings with one of these in their names are inherited, but not written down."""
+
 
 @dataclass(frozen=True)
 class Site:
@@ -100,7 +103,7 @@ class Site:
         settings = {
             name: value
             for name, value in self.given.items()
-            if name.startswith("HEADWATER_") and "PASSWORD" not in name  # inherited, but not written down
+            if name.startswith("HEADWATER_") and not any(word in name for word in SECRETS)
         }
         shop = Path(settings.get("HEADWATER_SHOP", ""))
         if shop.is_file():  # the caller's relative path; the processes run elsewhere
@@ -113,6 +116,8 @@ class Site:
             "REDIS_URL": self.redis_url,
             "HEADWATER_TRITON_URL": self.address("triton-grpc"),
             "HEADWATER_PROMETHEUS_URL": f"http://{self.address('prometheus')}",
+            "HEADWATER_GATEWAY_URL": f"http://{self.address('gateway')}",
+            "HEADWATER_STOREFRONT_URL": f"http://{self.address('storefront')}",
         }
 
     def write_environment(self) -> None:

@@ -19,7 +19,7 @@ from deploy.stack.redis import Redis
 from deploy.stack.site import ROOT, Site
 from deploy.stack.steps import Feast, Topics
 from deploy.stack.triton import Triton
-from deploy.stack.workers import Serving, Streams, Trainer
+from deploy.stack.workers import Gateway, Serving, Similarity, Storefront, Streams, Trainer
 
 ORDER: tuple[type[Part] | type[Step], ...] = (
     Kafka,
@@ -29,7 +29,10 @@ ORDER: tuple[type[Part] | type[Step], ...] = (
     Triton,
     Streams,
     Trainer,
+    Similarity,
     Serving,
+    Gateway,
+    Storefront,
     Prometheus,
 )
 STEP_TIMEOUT_S = 180.0

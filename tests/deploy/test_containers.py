@@ -16,6 +16,8 @@ from deploy.stack.site import ROOT, Site
 from deploy.stack.stack import ORDER
 from deploy.stack.triton import Triton
 from deploy.stack.workers import Worker
+from serving.gateway.settings import GatewaySettings
+from serving.storefront.settings import StorefrontSettings
 from streams.settings import Settings
 
 DEPLOY = ROOT / "deploy"
@@ -43,15 +45,18 @@ def test_every_part_of_the_stack_has_a_service() -> None:
     assert {part.name for part in ORDER} <= set(SERVICES)
 
 
-@pytest.mark.parametrize("name", ["topics", "feast", "streams", "trainer", "serving"])
+OURS = ("topics", "feast", "streams", "trainer", "similarity", "serving", "gateway", "storefront")
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_a_service_runs_the_module_that_the_local_stack_runs(name: str, tmp_path: Path) -> None:
     [part] = [kind(site(tmp_path)) for kind in ORDER if kind.name == name]
     command = list(part.command())  # may begin with its priority, which in a container is the scheduler's business
     assert SERVICES[name]["command"][1:] == command[command.index("-m") :]
-    module = SERVICES[name]["command"][2]
+    module = ROOT / SERVICES[name]["command"][2].replace(".", "/")
     # The package's parents would be imported by find_spec; the file says enough.
-    assert (ROOT / f"{module.replace('.', '/')}.py").exists(), f"no module {module}"
-    assert importlib.util.find_spec(module.partition(".")[0]) is not None
+    assert module.with_suffix(".py").exists() or (module / "__main__.py").exists(), f"no module {module}"
+    assert importlib.util.find_spec(module.relative_to(ROOT).parts[0]) is not None
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ORDER if issubclass(kind, Worker)])
@@ -61,9 +66,10 @@ def test_a_worker_waits_for_what_it_needs(kind: type[Worker]) -> None:
 
 
 def test_services_are_configured_by_settings_that_exist() -> None:
-    known = {f"HEADWATER_{name.upper()}" for name in Settings.model_fields}
+    fields = {*Settings.model_fields, *GatewaySettings.model_fields, *StorefrontSettings.model_fields}
+    known = {f"HEADWATER_{name.upper()}" for name in fields}
     known |= {"KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "HEADWATER_METRICS_ADDRESS"}
-    for name in ("topics", "feast", "streams", "trainer", "serving"):
+    for name in OURS:
         assert set(SERVICES[name]["environment"]) <= known
         assert SERVICES[name]["volumes"] == ["state:/var/lib/headwater"]
     for image in ("main", "trainer"):

@@ -35,6 +35,7 @@ class Shop:
 
     def __init__(self, stack: RunningStack) -> None:
         self.topics: Topics = Settings().topics
+        self.gateway = stack.environment["HEADWATER_GATEWAY_URL"]
         self.producer = Producer({"bootstrap.servers": stack.kafka_bootstrap_servers, "partitioner": "murmur2_random"})
         self.rng = np.random.default_rng(7)
 
@@ -77,6 +78,8 @@ class Shop:
             self.sell(time.time())
             self.ask(f"looker-{int(self.rng.integers(CUSTOMERS))}")
         self.ask(f"stranger-{uuid.uuid4().hex}")
+        with urllib.request.urlopen(f"{self.gateway}/customers/looker-1/recommendations", timeout=10) as answer:  # noqa: S310
+            assert answer.status == 200
         self.publish(self.topics.interactions.name, "looker-0", b"not JSON")
         self.producer.flush(10)
 

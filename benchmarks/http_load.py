@@ -1,0 +1,131 @@
+"""HTTP requests at a steady rate, whatever the answers take: an open loop, so that a stall shows in the latencies.
+
+The client is as little as keeps connections open: a large one would take as much of a small machine as the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+PATIENCE_S = 30.0
+
+
+@dataclass
+class Tally:
+    """What came back: milliseconds from when each request was due, and how often each status."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def percentile(self, q: float) -> float | None:
+        """A percentile of the latencies in milliseconds, None without any."""
+        return round(float(np.percentile(self.milliseconds, q)), 2) if self.milliseconds else None
+
+    def figures(self) -> dict[str, Any]:
+        """For the benchmark's record."""
+        return {
+            "p50_ms": self.percentile(50),
+            "p99_ms": self.percentile(99),
+            "sent": self.statuses.total(),
+            "not_200": self.statuses.total() - self.statuses[200],
+        }
+
+
+def request(method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
+    """An HTTP/1.1 request as it goes over the wire."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def post(target: str, message: Any, headers: dict[str, str] | None = None) -> bytes:
+    """A POST of JSON."""
+    return request(
+        "POST", target, json.dumps(message).encode(), {"Content-Type": "application/json", **(headers or {})}
+    )
+
+
+class Connection:
+    """One connection, made anew where the server closes it. For one request at a time."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._where = host, port
+        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def exchange(self, raw: bytes) -> tuple[int, bytes]:
+        """Send a request; status and body of the answer, status 0 where none came in time or the connection ended."""
+        try:
+            return await asyncio.wait_for(self._exchange(raw), PATIENCE_S)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            self.close()
+            return 0, b""
+
+    async def _exchange(self, raw: bytes) -> tuple[int, bytes]:
+        if self._open is None:
+            self._open = await asyncio.open_connection(*self._where)
+        reader, writer = self._open
+        writer.write(raw)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+        body = b"" if raw.startswith(b"HEAD ") else await reader.readexactly(int(length or b"0"))
+        if b"connection: close" in head:
+            self.close()
+        return int(head.split(b" ", 2)[1]), body
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float, seconds: float) -> Tally:
+    """Send requests at a steady rate, on as many connections as it takes, and wait for all answers."""
+    tally, loop = Tally(), asyncio.get_running_loop()
+    idle: list[Connection] = []
+    start = loop.time()
+
+    async def one(raw: bytes, due: float) -> None:
+        connection = idle.pop() if idle else Connection(host, port)
+        status, _ = await connection.exchange(raw)
+        tally.milliseconds.append((loop.time() - due) * 1000)
+        tally.statuses[status] += 1
+        idle.append(connection)
+
+    tasks = []
+    for place in range(int(per_second * seconds)):
+        due = start + place / per_second
+        await asyncio.sleep(max(0.0, due - loop.time()))
+        tasks.append(asyncio.ensure_future(one(next(requests), due)))
+    await asyncio.gather(*tasks)
+    tally.seconds = loop.time() - start
+    for connection in idle:
+        connection.close()
+    return tally
+
+
+async def saturated(host: str, port: int, requests: Iterator[bytes], concurrency: int, seconds: float) -> Tally:
+    """Send requests one after the other on so many connections for a while."""
+    tally, end = Tally(), time.perf_counter() + seconds
+
+    async def one() -> None:
+        connection = Connection(host, port)
+        while (start := time.perf_counter()) < end:
+            status, _ = await connection.exchange(next(requests))
+            tally.milliseconds.append((time.perf_counter() - start) * 1000)
+            tally.statuses[status] += 1
+        connection.close()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(concurrency)))
+    tally.seconds = time.perf_counter() - start
+    return tally
