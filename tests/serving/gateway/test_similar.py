@@ -23,7 +23,7 @@ def told(gateway: RunningGateway, http: httpx.Client) -> None:
     """Vectors by which `i0` to `i9` are alike, and neighbours of `i0`."""
     topics = gateway.settings.topics
     for place, name in enumerate(ITEMS[:40]):
-        text = f"a{place}" if place < 10 else f"z{place}"
+        text = f"aaaa{place}" if place < 10 else f"zzzz{place}"
         gateway.send(topics.item_embeddings.name, encode_embedding(embedding(text)), name)
     lists = ItemNeighbours(
         item_id="i0",

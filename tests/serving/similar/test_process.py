@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,17 +71,20 @@ class SimilarShop:
         """What the engine's follower of the items does."""
         self.items.apply_catalogue(catalogue_changes(self._feed.poll(0.05), 2))
 
-    def start(self) -> None:
-        """Start the process; ready it is once its first step is under way."""
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """What processes of this shop are configured with."""
+        return {
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": self.settings.kafka_bootstrap_servers,
             "HEADWATER_TOPIC_PREFIX": self.settings.topic_prefix,
             "HEADWATER_STATE": str(self.settings.state),
             "HEADWATER_SHOP": SHOP.name,
-            "HEADWATER_METRICS_PORT": str(free_ports(1)[0]),
             "HEADWATER_SIMILARITY_EVERY_SECONDS": "0.5",
         }
+
+    def start(self) -> None:
+        """Start the process; ready it is once its first step is under way."""
+        environment = self.environment() | {"HEADWATER_METRICS_PORT": str(free_ports(1)[0])}
         python = Site.of(os.environ).trainer_python
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -157,6 +162,24 @@ def test_baskets_of_the_offline_store_become_neighbours(site: SimilarShop) -> No
     assert site.like("rye", blend=1.0)[0] == "brie"
     site.put("brie", ITEMS["brie"][0], "CHEESE", available=False)
     site.until(lambda: site.similar.bought_together("rye", 5) == [])
+    site.put("brie", *ITEMS["brie"])
+    site.until(lambda: ids(site.similar.bought_together("rye", 5)) == ["brie"])
+
+
+def test_the_command_prints_what_the_same_code_answers(site: SimilarShop) -> None:
+    def printed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "deploy.cli", "similar", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=site.environment(), capture_output=True, text=True, check=False)
+
+    site.until(lambda: len(site.like("rye")) == 5)
+    found = json.loads(printed("rye", "--json", "-n", "3").stdout)
+    assert found["name"] == "Rye bread"
+    assert [each["item_id"] for each in found["similar"]] == ids(site.similar.similar("rye", 3))
+    assert [each["item_id"] for each in found["bought_together"]] == ["brie"]
+    assert "Bought together with it" in printed("rye").stdout
+    unknown = printed("nothing")
+    assert unknown.returncode == 1
+    assert "'nothing' is not in the catalogue" in unknown.stderr
 
 
 def test_a_restart_publishes_what_has_changed_and_nothing_else(site: SimilarShop) -> None:

@@ -142,7 +142,6 @@ def test_in_the_end_the_topic_tells_of_every_item_and_no_other(steps, remembered
         drain(worker, topic)
     finally:
         embedder.REMEMBERED = before
-    last = {name: text for name, text in steps if text}
     last = {name: text for name, text in dict(steps).items() if text}
     assert {key.decode() for key in topic.held} == set(last)
     digests = {name: embeddings.decode(topic.held[name.encode()]).text for name in last}
@@ -153,7 +152,7 @@ def test_a_text_tells_words_only_each_once():
     told = Item(
         item_id="7",
         name="Shirt",
-        attributes={"code": "108775", "kind": "Shirt", "colour": "Dark  blue", "size": "L", "empty": ""},
+        attributes={"code": "108775", "kind": "SHIRT", "colour": "Dark  blue", "size": "L", "empty": ""},
         description="Soft.\nWarm.",
     )
     assert item_text(told) == "Shirt. Dark blue. Soft. Warm."
