@@ -1,4 +1,4 @@
-"""Asking for recommendations over Kafka: a request out, the reply with its correlation id back. For one thread."""
+"""Asking for recommendations over Kafka: a request out, the reply with its correlation id back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Received(NamedTuple):
 
 
 class RecommendationClient:
-    """A connection for requests and replies.
+    """A connection for requests and replies. For one thread, or for one that sends and another that receives.
 
     Parameters
     ----------
@@ -100,10 +100,8 @@ class RecommendationClient:
             for received in self.receive(0.1):
                 if received.reply.correlation_id == correlation_id:
                     return received
-        raise TimeoutError(
-            f"no reply for customer {request.customer_id!r} within {self._timeout_s:.0f} s; "
-            "is the serving process running? (headwater status)"
-        )
+        self.forget(correlation_id)
+        raise self.no_reply(request)
 
     def recommend_many(self, requests: Iterable[RecommendationRequest], concurrency: int = 32) -> Iterator[Received]:
         """Ask for many, at most `concurrency` at a time; replies in the order they come.
@@ -140,6 +138,17 @@ class RecommendationClient:
         )
         self._producer.poll(0)
         return correlation_id
+
+    def forget(self, correlation_id: str) -> None:
+        """Wait for that reply no longer."""
+        self._sent.pop(correlation_id, None)
+
+    def no_reply(self, request: RecommendationRequest) -> TimeoutError:
+        """The error that says so."""
+        return TimeoutError(
+            f"no reply for customer {request.customer_id!r} within {self._timeout_s:.0f} s; "
+            "is the serving process running? (headwater status)"
+        )
 
     @property
     def outstanding(self) -> int:
