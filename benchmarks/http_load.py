@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,17 +88,28 @@ class Connection:
             self._open = None
 
 
-async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float, seconds: float) -> Tally:
-    """Send requests at a steady rate, on as many connections as it takes, and wait for all answers."""
+async def steady(
+    host: str,
+    port: int,
+    requests: Iterator[bytes],
+    per_second: float,
+    seconds: float,
+    seen: Callable[[int, bytes], object] = lambda status, body: None,
+) -> Tally:
+    """Send requests at a steady rate, on as many connections as it takes, and wait for all answers.
+
+    `seen` is told status and body of each.
+    """
     tally, loop = Tally(), asyncio.get_running_loop()
     idle: list[Connection] = []
     start = loop.time()
 
     async def one(raw: bytes, due: float) -> None:
         connection = idle.pop() if idle else Connection(host, port)
-        status, _ = await connection.exchange(raw)
+        status, body = await connection.exchange(raw)
         tally.milliseconds.append((loop.time() - due) * 1000)
         tally.statuses[status] += 1
+        seen(status, body)
         idle.append(connection)
 
     tasks = []

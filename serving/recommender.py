@@ -6,11 +6,10 @@ knows neither Kafka nor Redis nor the wall clock.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from serving.hot_items import Hot
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.ranking import top
+from serving.recommendation import Query, Recommendation, Scored
 from serving.scorer import Scorer, ScorerError
 from serving.session_items import session_items
 from serving.snapshot import Snapshot
@@ -37,61 +37,6 @@ from streams.contracts.requests import FallbackReason
 
 DEEP = 1000
 """Items asked of the two-tower where filters will take some of them away."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """A request as understood.
-
-    `as_of` in microseconds since the epoch, `deadline` by the recommender's clock. `live` queries are for now, whenever
-    that is: just after midnight they may see the trending items of the day before, and every five minutes for a moment
-    the trend scores of those before.
-    """
-
-    customer_id: str
-    as_of: int
-    n: int = 10
-    exclude_items: Sequence[str] = ()
-    exclude_purchased: bool = False
-    categories: Sequence[str] = ()
-    explain: bool = False
-    diversity: float = 0.0
-    deadline: float = math.inf
-    live: bool = False
-
-
-class Scored(NamedTuple):
-    """Inputs of the ranker as they were scored, int32[n, C] and float32[n, F], in the order of the answer."""
-
-    categorical: NDArray[np.int32]
-    continuous: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """An answer: best first.
-
-    Attributes
-    ----------
-    rows, scores, sources
-        int64[n] catalogue rows, float32[n], uint8[n] masks of `candidates.Source`.
-    version
-        The model that ranked it, None for a fallback.
-    reason
-        Why it is a fallback, None where it is not.
-    features
-        What the ranker saw, None for a fallback.
-    explanations
-        Pair columns of each item before encoding, where asked for.
-    """
-
-    rows: Rows
-    scores: NDArray[np.floating[Any]]
-    sources: NDArray[np.uint8]
-    version: int | None = None
-    reason: FallbackReason | None = None
-    features: Scored | None = None
-    explanations: list[dict[str, float]] | None = None
 
 
 @dataclass

@@ -17,7 +17,8 @@ from serving.inbox import Asked, Refused
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.live_model import LiveModel
-from serving.recommender import Query, Recommendation, Recommender
+from serving.recommendation import Query, Recommendation
+from serving.recommender import Recommender
 from serving.scorer import Scorer
 from serving.stopwatch import Stopwatch
 from serving.visitors import visitors

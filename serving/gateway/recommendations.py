@@ -48,7 +48,13 @@ async def recommend(
     exclude_items: Ids = [],  # noqa: B006
     exclude_purchased: Annotated[bool, Query(description="Leave out what the customer bought before.")] = False,
     diversity: Annotated[
-        float, Query(ge=0, le=1, description="How much an item counts for less that is like those before it.")
+        float,
+        Query(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="How much an item counts for less that is like those before it.",
+        ),
     ] = 0.0,
     explain: Annotated[bool, Query(description="Tell what is known of customer and item, for each item.")] = False,
     as_of: AsOf = None,

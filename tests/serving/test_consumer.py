@@ -14,7 +14,8 @@ from feature_repo.purchases import DAY
 from serving.client import RecommendationClient
 from serving.customers import CustomerReader
 from serving.local_scorer import LocalScorer
-from serving.recommender import Query, Recommender
+from serving.recommendation import Query
+from serving.recommender import Recommender
 from serving.snapshot import snapshot
 from streams.contracts.codec import decode
 from streams.contracts.operations import DeadLetter

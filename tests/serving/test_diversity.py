@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from feature_repo.encoder import Encoder
 from serving.diversity import diverse, similarities
 from serving.local_scorer import LocalScorer
-from serving.recommender import Query, Recommender
+from serving.recommendation import Query
+from serving.recommender import Recommender
 from serving.snapshot import snapshot, widths
 from tests.serving.shop import DEPARTMENTS, SHOP, TODAY, customers, encoder_spec, items_table
 from tests.serving.tiny_bundle import write_bundle

@@ -16,7 +16,8 @@ from feature_repo.purchases import DAY
 from serving.candidates import Limits, Source
 from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
-from serving.recommender import Query, Recommendation, Recommender
+from serving.recommendation import Query, Recommendation
+from serving.recommender import Recommender
 from serving.scorer import ScorerError
 from serving.snapshot import Snapshot, snapshot, widths
 from streams.contracts.requests import FallbackReason

@@ -14,7 +14,8 @@ from feature_repo.purchases import DAY
 from serving.customers import CustomerReader
 from serving.gateway.messages import ExplainedAnswer, ItemList
 from serving.local_scorer import LocalScorer
-from serving.recommender import Query, Recommender
+from serving.recommendation import Query
+from serving.recommender import Recommender
 from serving.snapshot import snapshot
 from streams.contracts.codec import decode, encode
 from streams.contracts.requests import Reply, ServedRecord, Source, Status
@@ -115,6 +116,7 @@ def test_strangers_get_trending_with_the_reason(http: httpx.Client) -> None:
         ("/customers/ann/recommendations?n=0", 422, "invalid"),
         ("/customers/ann/recommendations?n=201", 422, "invalid"),
         ("/customers/ann/recommendations?diversity=1.5", 422, "invalid"),
+        ("/customers/ann/recommendations?diversity=nan", 422, "invalid"),
         ("/customers/ann/recommendations?context=store", 422, "invalid"),
         (f"/customers/{'a' * 129}/recommendations", 422, "invalid"),
         ("/customers/a%00b/recommendations", 404, "unknown_customer"),
