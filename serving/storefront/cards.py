@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
+from serving.rest_client import HeadwaterError, SimilarAnswer
 from serving.storefront import acts, markup
 from serving.storefront.front import Front
-from serving.storefront.reasons import reason
+from serving.storefront.reasons import neighbourly, reason
 from serving.storefront.shelves import Placed
 
 
@@ -25,6 +26,14 @@ class Shown:
 def personal(items: Sequence[Placed]) -> list[Shown]:
     """Items of the visit's answer."""
     return [Shown(each.item.item_id, reason(each.item), each) for each in items]
+
+
+def neighbours(ask: Callable[[], SimilarAnswer]) -> list[Shown]:
+    """Items beside another; none where the gateway has none, for a shop without neighbours is still a shop."""
+    try:
+        return [Shown(item.item_id, neighbourly(item)) for item in ask().items]
+    except HeadwaterError:
+        return []
 
 
 def shelf(front: Front, name: str, title: str, subtitle: str, shown: Sequence[Shown], empty: str = "") -> None:

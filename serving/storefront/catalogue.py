@@ -32,6 +32,7 @@ class Catalogue:
     def __init__(self, shop: Shop, category: str, now: Callable[[], float] = time.monotonic) -> None:
         self._shop, self._category, self._now = shop, category, now
         self._kept: dict[str, tuple[float, Item]] = {}
+        self._categories: tuple[float, list[str]] = (-KEPT_S, [])
         self._threads = ThreadPoolExecutor(AT_ONCE, "catalogue")
 
     def items(self, item_ids: Iterable[str]) -> dict[str, Item]:
@@ -60,9 +61,12 @@ class Catalogue:
 
     def categories(self, n: int) -> list[str]:
         """The categories that most of the best-selling items belong to."""
-        best = self._shop.popular(n=BEST).items
-        counts = Counter(item.category for item in best if item.category)
-        return [category for category, _ in counts.most_common(n)]
+        read_at, categories = self._categories
+        if not categories or self._now() - read_at > KEPT_S:
+            counts = Counter(item.category for item in self._shop.popular(n=BEST).items if item.category)
+            categories = [category for category, _ in counts.most_common()]
+            self._categories = (self._now(), categories)
+        return categories[:n]
 
     def _read(self, item_id: str) -> Item:
         try:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 
 import streamlit as st
 
-from serving.rest_client import HeadwaterError, SimilarAnswer
 from serving.storefront import acts, markup
-from serving.storefront.cards import Shown, personal, shelf
+from serving.storefront.cards import neighbours, personal, shelf
 from serving.storefront.front import Front
-from serving.storefront.reasons import neighbourly
 from serving.storefront.shelves import SHELF, for_you, placed
 from streams.contracts.events import Item
 
@@ -24,9 +21,9 @@ def item_page(front: Front, item: Item) -> None:
         with st.container(key="about"):
             st.html(_about(front, item))
             _buttons(front, item)
-    together = _neighbours(lambda: front.shop.bought_together(item.item_id, n=SHELF))
+    together = neighbours(lambda: front.shop.bought_together(item.item_id, n=SHELF))
     shelf(front, "together", "Bought together", "What other customers have in the same basket", together)
-    similar = _neighbours(lambda: front.shop.similar(item.item_id, n=SHELF))
+    similar = neighbours(lambda: front.shop.similar(item.item_id, n=SHELF))
     shelf(front, "similar", "Similar items", "Near it by what it is and how it is bought", similar)
     if front.visit.answer is not None:
         first = for_you(placed(front.visit.answer, front.visit.before))[:SHELF]
@@ -60,11 +57,3 @@ def _buttons(front: Front, item: Item) -> None:
         answer = front.visit.answer
         if answer is not None and any(each.item_id == item.item_id for each in answer.items):
             st.button("Why this?", key="why", type="tertiary", on_click=acts.ask_why, args=(item.item_id,))
-
-
-def _neighbours(ask: Callable[[], SimilarAnswer]) -> list[Shown]:
-    """A shop without neighbours is still a shop: the shelf is left out."""
-    try:
-        return [Shown(item.item_id, neighbourly(item)) for item in ask().items]
-    except HeadwaterError:
-        return []

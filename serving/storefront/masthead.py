@@ -14,6 +14,8 @@ from serving.storefront.visit import Happening
 from streams.contracts.events import InteractionType
 from streams.contracts.requests import Reply, Status
 
+SEARCH = "search"
+
 _DID = {
     InteractionType.VIEW: "You looked at",
     InteractionType.ADD_TO_CART: "You put in your cart:",
@@ -28,8 +30,9 @@ def masthead(front: Front) -> None:
         with st.container(key="sign", width="content"):
             st.html(f'<div class="hw-sign"><img src="{markup.MARK}" alt=""><b>Headwater</b> <i>Market</i></div>')
             st.button("Home", key="home", on_click=go, args=(Page.HOME,))
+        st.session_state[SEARCH] = here().query
         st.text_input(
-            "Search", here().query, key="search", on_change=_search, placeholder="Search the shop",
+            "Search", key=SEARCH, on_change=_search, placeholder="Search the shop",
             label_visibility="collapsed", icon=":material/search:",
         )  # fmt: skip
         cart = f"Cart · {front.visit.units}" if front.visit.units else "Cart"
@@ -57,7 +60,7 @@ def notice() -> None:
 
 
 def _search() -> None:
-    query = str(st.session_state["search"]).strip()
+    query = str(st.session_state[SEARCH]).strip()
     go(Page.BROWSE if query else Page.HOME, query=query)
 
 

@@ -28,7 +28,7 @@ class StorefrontSettings(BaseSettings):
     storefront_host: str = "127.0.0.1"
     storefront_port: int = Field(default=8501, ge=0, le=65535)
     storefront_currency: str = "$"
-    storefront_shown: int = Field(default=60, ge=12, le=200)
+    storefront_shown: int = Field(default=100, ge=12, le=200)
     """Items asked for at a time; the home page's shelves are cut out of them."""
 
     @property

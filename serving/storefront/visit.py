@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from serving.rest_client.publishing import interaction
+from serving.rest_client import HeadwaterError, interaction
 from serving.storefront.shop import Shop
 from serving.storefront.shop_clock import ShopClock
 from streams.contracts.events import Interaction, InteractionType
@@ -20,6 +20,8 @@ PAUSE_S = 0.025
 FRESH_S = 1.0
 """An answer so young is shown again; an older one is asked for anew, so that trends and models show."""
 CHANNEL = "storefront"
+LOOKS = 12
+"""Items looked at that a visit remembers."""
 
 
 class NotTakenError(Exception):
@@ -54,6 +56,8 @@ class Visit:
         By item the answer that it was taken from, for attribution.
     looking_at
         The item whose page is open, so that a redrawn page is not a second look.
+    looked_at
+        Items of this visit that were looked at or put in the cart, and not bought since: the latest first.
     asked_at
         When the newest answer came, by `timer`.
     """
@@ -69,6 +73,7 @@ class Visit:
     cart: dict[str, int] = field(default_factory=dict)
     came_from: dict[str, str] = field(default_factory=dict)
     looking_at: str | None = None
+    looked_at: list[str] = field(default_factory=list)
     asked_at: float = 0.0
 
     @property
@@ -125,8 +130,8 @@ class Visit:
 
         Raises
         ------
-        NotTakenError
-            The gateway took not all of it; nothing of the visit has changed.
+        NotTakenError, HeadwaterError
+            The gateway took not all of it, or could not be asked; nothing of the visit has changed.
         """
         if self.answer is None:
             self.ask(shop)
@@ -137,13 +142,22 @@ class Visit:
             raise NotTakenError("; ".join(rejection.detail for rejection in receipt.rejected))
         taken = self.timer()
         self.before = self.answer
+        self._remember(type, units)
         used = self._wait(shop, events, happened)
         self.last = Happening(type, what, 1000 * (taken - happened), used)
+
+    def _remember(self, type: InteractionType, units: Mapping[str, int]) -> None:
+        others = [item_id for item_id in self.looked_at if item_id not in units]
+        looked = list(units) if type in (InteractionType.VIEW, InteractionType.ADD_TO_CART) else []
+        self.looked_at = [*looked, *others][:LOOKS]
 
     def _wait(self, shop: Shop, events: Sequence[Interaction], happened: float) -> float | None:
         newest = max(event.time for event in events) // 1000
         while True:
-            answer = self.ask(shop)
+            try:
+                answer = self.ask(shop)
+            except HeadwaterError:  # what happened is in Kafka all the same; the next page asks again
+                return None
             after = self.timer() - happened
             if answer.seen is not None and (answer.seen.last_event_at or 0) >= newest:
                 return 1000 * after

@@ -98,6 +98,22 @@ def test_a_look_fills_the_shelf_of_this_session(opened: Open, shop: FakeShop) ->
     assert happened(shop) == [("view", item_id)]
     press(app, "home")
     assert item_id in keys(app, "add-session-")
+    assert len(keys(app, "add-session-")) == 6
+
+
+def test_what_no_answer_has_of_this_session_is_on_its_shelf_all_the_same(opened: Open, shop: FakeShop) -> None:
+    app = opened(customer=CUSTOMER)
+    shop.lag = 10**9
+    visit(app).looked_at = ["g075", "g074"]
+    press(app, "home")
+    assert keys(app, "add-session-")[:2] == ["g075", "g074"]
+
+
+def test_the_search_field_says_what_is_searched_for(opened: Open) -> None:
+    app = opened(customer=CUSTOMER, page="browse", query="milk")
+    assert app.text_input(key="search").value == "milk"
+    press(app, "home")
+    assert app.text_input(key="search").value == ""
 
 
 def test_the_cart_survives_reruns_and_is_bought(opened: Open, shop: FakeShop) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from serving.rest_client import HeadwaterError
 from serving.storefront import visit as visits
 from serving.storefront.visit import NotTakenError, Visit
 from streams.contracts.events import InteractionType
@@ -46,6 +47,21 @@ def test_an_event_that_no_answer_uses_is_not_waited_for_for_ever(
     assert visit.cart == {"g001": 1}
 
 
+def test_what_was_taken_counts_also_where_no_answer_comes(
+    shop: FakeShop, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit.ask(shop)
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise HeadwaterError("no answer")
+
+    monkeypatch.setattr(shop, "recommendations", unreachable)
+    visit.put_in_cart(shop, "g001", "Milk")
+    assert visit.cart == {"g001": 1}
+    assert visit.last is not None
+    assert visit.last.used_after_ms is None
+
+
 def test_a_page_drawn_again_is_not_a_second_look(shop: FakeShop, visit: Visit) -> None:
     for item_id in ("g001", "g001", "g002", "g001"):
         visit.view(shop, item_id, "")
@@ -62,6 +78,17 @@ def test_buying_the_cart_empties_it_and_tells_units_and_prices(shop: FakeShop, v
     assert len({event.event_id for event in shop.told}) == len(shop.told)
     assert len({event.time for event in shop.told}) == len(shop.told)
     assert {event.session_id for event in shop.told} == {visit.session_id}
+
+
+def test_what_was_looked_at_is_remembered_until_it_is_bought(shop: FakeShop, visit: Visit) -> None:
+    visit.view(shop, "g001", "")
+    visit.put_in_cart(shop, "g002", "")
+    visit.view(shop, "g003", "")
+    visit.put_in_cart(shop, "g001", "")
+    assert visit.looked_at == ["g001", "g003", "g002"]
+    visit.buy(shop, {"g001": 1}, "", {})
+    visit.take_out(shop, "g002", "")
+    assert visit.looked_at == ["g003"]
 
 
 def test_taking_out_tells_every_unit(shop: FakeShop, visit: Visit) -> None:
