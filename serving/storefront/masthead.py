@@ -9,7 +9,7 @@ import streamlit as st
 from serving.storefront import acts, markup
 from serving.storefront.front import Front
 from serving.storefront.place import Page, go, here, leave
-from serving.storefront.shelves import FOR_YOU, changes
+from serving.storefront.shelves import moved
 from serving.storefront.visit import Happening
 from streams.contracts.events import InteractionType
 from streams.contracts.requests import Reply, Status
@@ -74,12 +74,11 @@ def _told(last: Happening | None) -> str:
 
 
 def _figures(answer: Reply, before: Reply | None, last: Happening | None) -> list[str]:
-    moved = changes(answer, before)
     figures = []
     if last is not None:
         fresh = "…" if last.used_after_ms is None else f"{last.used_after_ms:.0f} ms"
         figures.append(markup.figure(fresh, "event to use", "hw-key"))
-        figures.append(markup.figure(f"{moved.new} new · {moved.up} up", f"of your first {FOR_YOU}"))
+        figures.append(markup.figure(f"{moved(answer, before)} moved", f"of the {len(answer.items)} ranked for you"))
     version = "none" if answer.model_version is None else f"v{answer.model_version}"
     figures.append(markup.figure(version, "model live"))
     figures.append(markup.figure(f"{answer.timings_ms.total:.1f} ms", "to answer"))

@@ -12,6 +12,8 @@ from streams.contracts.requests import RecommendedItem, Source
 NEVER_DAYS = 3650.0
 """What features say for never."""
 
+JUST_NOW_DAYS = 1 / 24
+
 PROPOSED = {
     Source.HISTORY: "You have bought it before",
     Source.SESSION: "It goes with what you are looking at right now",
@@ -51,6 +53,8 @@ def reason(item: RecommendedItem) -> str:
     told = item.explanation or {}
     if told.get("session_in_cart", 0) > 0:
         return "In your cart"
+    if told.get("pair_lines", 0) >= 1 and told.get("pair_recency_days", NEVER_DAYS) < JUST_NOW_DAYS:
+        return "Just bought"
     if told.get("session_views", 0) > 0:
         return "You looked at this"
     if told.get("pair_lines", 0) >= 2:
@@ -150,7 +154,7 @@ def _days(days: float) -> str:
 
 
 def _ago(days: float) -> str:
-    if days < 1 / 24:
+    if days < JUST_NOW_DAYS:
         return "just now"
     return "today" if days < 1 else f"{_days(days)} ago"
 

@@ -31,14 +31,6 @@ class Placed:
     moved: int = 0
 
 
-@dataclass(frozen=True)
-class Changes:
-    """How many of the first items are new, and how many stand higher than before."""
-
-    new: int = 0
-    up: int = 0
-
-
 def placed(now: Reply, before: Reply | None) -> list[Placed]:
     """The answer's items in order, each with what became of its place."""
     old = {item.item_id: place for place, item in enumerate(before.items, 1)} if before is not None else None
@@ -70,11 +62,6 @@ def buy_again(items: Sequence[Placed]) -> list[Placed]:
     return [each for each in items[FOR_YOU:] if Source.HISTORY in each.item.sources][:SHELF]
 
 
-def changes(now: Reply, before: Reply | None) -> Changes:
-    """What has changed among the first items since the answer before; new is what was not among the first then."""
-    if before is None:
-        return Changes()
-    first = {item.item_id for item in before.items[:FOR_YOU]}
-    shown = for_you(placed(now, before))
-    new = sum(each.item.item_id not in first for each in shown)
-    return Changes(new, sum(each.movement is Movement.UP and each.item.item_id in first for each in shown))
+def moved(now: Reply, before: Reply | None) -> int:
+    """How many items stand elsewhere in the answer than in the one before; new ones do."""
+    return sum(each.movement is not Movement.STAYED for each in placed(now, before))

@@ -22,6 +22,7 @@ def test_every_source_has_its_sentence() -> None:
         (item(Source.TRENDING, Source.HISTORY), "Bought before"),
         (item(Source.HISTORY, pair_lines=4.0), "Bought 4 times"),
         (item(Source.HISTORY, pair_lines=4.0, session_views=1.0), "You looked at this"),
+        (item(Source.HISTORY, pair_lines=4.0, session_views=1.0, pair_recency_days=0.001), "Just bought"),
         (item(Source.HISTORY, session_views=1.0, session_in_cart=1.0), "In your cart"),
         (item(), ""),
     ],

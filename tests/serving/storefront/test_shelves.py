@@ -1,4 +1,4 @@
-from serving.storefront.shelves import FOR_YOU, Changes, Movement, buy_again, changes, for_you, placed, this_session
+from serving.storefront.shelves import FOR_YOU, Movement, buy_again, for_you, moved, placed, this_session
 from streams.contracts.requests import RecommendedItem, Reply, Source, Status
 
 
@@ -12,7 +12,7 @@ def test_without_an_answer_before_nothing_has_moved() -> None:
         (1, Movement.STAYED),
         (2, Movement.STAYED),
     ]
-    assert changes(reply("a"), None) == Changes()
+    assert moved(reply("a"), None) == 0
 
 
 def test_places_are_compared_with_the_answer_before() -> None:
@@ -26,11 +26,10 @@ def test_places_are_compared_with_the_answer_before() -> None:
     assert placed(reply("c"), reply("a", "b", "c"))[0].moved == 2
 
 
-def test_new_is_what_was_not_among_the_first() -> None:
-    names = [f"i{n}" for n in range(FOR_YOU + 1)]
-    last = names[-1]
-    assert changes(reply(last, *names[:-1]), reply(*names)) == Changes(new=1, up=0)
-    assert changes(reply(names[1], names[0], *names[2:]), reply(*names)) == Changes(new=0, up=1)
+def test_what_stands_elsewhere_is_counted() -> None:
+    assert moved(reply("a", "b", "c"), reply("a", "b", "c", "d")) == 0
+    assert moved(reply("b", "a", "c"), reply("a", "b", "c")) == 2
+    assert moved(reply("d", "a", "b"), reply("a", "b")) == 3
 
 
 def test_shelves_keep_the_order_of_the_answer() -> None:
