@@ -25,8 +25,9 @@ setup: prerequisites .venv/installed .venv-trainer/installed .venv-triton/instal
 up: setup ## Start the local stack, or what of it is missing
 	@.venv/bin/headwater up
 
-down: .venv/installed ## Stop the local stack
+down: .venv/installed ## Stop the local stack, and the demo's
 	@.venv/bin/headwater down
+	@HEADWATER_STATE=build/demo .venv/bin/headwater down
 
 demo: setup ## From a year of real purchases to a changed recommendation, start to end
 	@.venv/bin/python -m deploy.demo
@@ -38,12 +39,14 @@ test: setup ## All tests, on the real stack
 chaos: setup ## Kill everything again and again under load, then check the whole store (CHAOS="--seed 3 --minutes 4")
 	@.venv/bin/python -m tests.chaos $(CHAOS)
 
-lint: .venv/installed ## ruff and strict mypy
+lint: .venv/installed ## ruff, strict mypy, bandit (AUDIT=1 also looks up known vulnerabilities of what is locked)
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
+	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive feature_repo streams serving trainer deploy benchmarks
+	$(if $(AUDIT),.venv/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(LOCKS)/main.txt)
 
-bench: setup ## Measure; BENCH="latency", "freshness", "ingest" or "recovery" for one
+bench: setup ## Measure; BENCH="latency", "freshness", "ingest", "recovery", "rest" or "similar" for one
 	@.venv/bin/headwater bench $(BENCH)
 
 evaluate: setup ## Rank by the evaluation protocol

@@ -103,6 +103,7 @@ async def post_key(request: Request, gateway: Deps, _: Admin) -> Response:
         made = keys.make_key(order.client, order.scopes, now, expires_at=_end(now, order.expires_in_s), rate=order.rate)
     except ValueError as why:
         raise Problem(422, "invalid", str(why)) from None
+    request.state.about = made.record.key_id  # for the audit log
     await _publish(gateway, keys.record_of(made.record), lambda: _current(gateway, made))
     return reply(told(made), 201)
 

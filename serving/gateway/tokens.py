@@ -62,5 +62,6 @@ async def post_token(
             raise Rejected(Reason.BAD_ID, f"customer_id {order.customer_id!r} must be 1 to 128 printable characters")
     except Rejected as why:
         raise rejected(why) from None
+    request.state.about = order.customer_id  # for the audit log
     token, expires_at = attestation.token(order.customer_id, order.ttl_s, principal.id)
     return reply(CustomerToken(token=token, customer_id=order.customer_id, expires_at=expires_at * 1000), 201)

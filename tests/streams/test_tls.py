@@ -23,14 +23,14 @@ from streams.settings import Settings
 from tests.streams.ingest_site import IngestSite, made_events, made_items
 from tests.streams.test_app import running
 from tests.streams.tls_servers import (
-    KEY_PASSWORD,
-    MECHANISM,
     PASSWORD,
     REDIS_PASSWORD,
-    USER,
     Authority,
     Certificates,
     TlsKafka,
+    by_certificate,
+    by_password,
+    for_redis,
     tls_kafka,
     tls_redis,
 )
@@ -57,40 +57,6 @@ def kafka(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) 
 def redis_address(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with tls_redis(tmp_path_factory.mktemp("redis"), certificates) as found:
         yield found
-
-
-def by_certificate(kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.mutual,
-        "HEADWATER_KAFKA_SECURITY_PROTOCOL": "SSL",
-        "HEADWATER_KAFKA_SSL_CA_LOCATION": str(certificates.ca),
-        "HEADWATER_KAFKA_SSL_CERTIFICATE_LOCATION": str(certificates.client),
-        "HEADWATER_KAFKA_SSL_KEY_LOCATION": str(certificates.client_key),
-        "HEADWATER_KAFKA_SSL_KEY_PASSWORD": KEY_PASSWORD,
-    }
-
-
-def by_password(kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
-    return {
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.password,
-        "HEADWATER_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "HEADWATER_KAFKA_SASL_MECHANISM": MECHANISM,
-        "HEADWATER_KAFKA_SASL_USERNAME": USER,
-        "HEADWATER_KAFKA_SASL_PASSWORD": PASSWORD,
-        "HEADWATER_KAFKA_SSL_CA_LOCATION": str(certificates.ca),
-    }
-
-
-def for_redis(address: str, certificates: Certificates) -> dict[str, str]:
-    return {
-        "REDIS_URL": f"rediss://{address}/0",
-        "HEADWATER_REDIS_USERNAME": USER,
-        "HEADWATER_REDIS_PASSWORD": REDIS_PASSWORD,
-        "HEADWATER_REDIS_SSL_CA_LOCATION": str(certificates.ca),
-        "HEADWATER_REDIS_SSL_CERTIFICATE_LOCATION": str(certificates.client),
-        "HEADWATER_REDIS_SSL_KEY_LOCATION": str(certificates.client_key),
-        "HEADWATER_REDIS_SSL_KEY_PASSWORD": KEY_PASSWORD,
-    }
 
 
 def configured(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import ipaddress
+import logging
 import os
 import shutil
 import subprocess
@@ -150,11 +151,48 @@ def tls_kafka(directory: Path, certificates: Certificates) -> Iterator[TlsKafka]
             "ssl.key.location": str(certificates.client_key),
             "ssl.key.password": KEY_PASSWORD,
         }
-        _until(lambda: bool(AdminClient(config).list_topics(timeout=2).brokers), process, directory / "kafka.log")
+        _until(lambda: bool(_admin(config).list_topics(timeout=2).brokers), process, directory / "kafka.log")
         yield found
     finally:
         process.kill()
         process.wait()
+
+
+def by_certificate(kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
+    """The environment of who shows a certificate."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.mutual,
+        "HEADWATER_KAFKA_SECURITY_PROTOCOL": "SSL",
+        "HEADWATER_KAFKA_SSL_CA_LOCATION": str(certificates.ca),
+        "HEADWATER_KAFKA_SSL_CERTIFICATE_LOCATION": str(certificates.client),
+        "HEADWATER_KAFKA_SSL_KEY_LOCATION": str(certificates.client_key),
+        "HEADWATER_KAFKA_SSL_KEY_PASSWORD": KEY_PASSWORD,
+    }
+
+
+def by_password(kafka: TlsKafka, certificates: Certificates) -> dict[str, str]:
+    """The environment of who has a password."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.password,
+        "HEADWATER_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "HEADWATER_KAFKA_SASL_MECHANISM": MECHANISM,
+        "HEADWATER_KAFKA_SASL_USERNAME": USER,
+        "HEADWATER_KAFKA_SASL_PASSWORD": PASSWORD,
+        "HEADWATER_KAFKA_SSL_CA_LOCATION": str(certificates.ca),
+    }
+
+
+def for_redis(address: str, certificates: Certificates) -> dict[str, str]:
+    """The environment of who has both."""
+    return {
+        "REDIS_URL": f"rediss://{address}/0",
+        "HEADWATER_REDIS_USERNAME": USER,
+        "HEADWATER_REDIS_PASSWORD": REDIS_PASSWORD,
+        "HEADWATER_REDIS_SSL_CA_LOCATION": str(certificates.ca),
+        "HEADWATER_REDIS_SSL_CERTIFICATE_LOCATION": str(certificates.client),
+        "HEADWATER_REDIS_SSL_KEY_LOCATION": str(certificates.client_key),
+        "HEADWATER_REDIS_SSL_KEY_PASSWORD": KEY_PASSWORD,
+    }
 
 
 @contextmanager
@@ -196,6 +234,14 @@ def tls_redis(directory: Path, certificates: Certificates) -> Iterator[str]:
         client.close()
         process.kill()
         process.wait()
+
+
+def _admin(config: dict[str, Any]) -> AdminClient:
+    """A client that says nothing of a broker that is still starting."""
+    silent = logging.getLogger(f"{__name__}.starting")
+    silent.propagate = False
+    silent.addHandler(logging.NullHandler())
+    return AdminClient(config, logger=silent)
 
 
 def _until(answers: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:

@@ -35,7 +35,9 @@ def audited(method: str, path: str) -> bool:
     return collection == "items" and method in _WRITES
 
 
-def record(method: str, path: str, status: int, principal: Principal | None, address: str) -> None:
+def record(
+    method: str, path: str, status: int, principal: Principal | None, address: str, about: str | None = None
+) -> None:
     """Write one line.
 
     Parameters
@@ -46,6 +48,8 @@ def record(method: str, path: str, status: int, principal: Principal | None, add
         None where nobody was let in.
     address
         Where the call came from; a proxy's, if there is one.
+    about
+        What the path does not tell: the key that was made, the customer whose token was asked for.
     """
     _log.info(
         "call",
@@ -53,6 +57,7 @@ def record(method: str, path: str, status: int, principal: Principal | None, add
         customer_token=principal is not None and principal.customer_id is not None,
         method=method,
         path=redacted(path)[:LONGEST_PATH],
+        about=about,
         status=status,
         allowed=status not in (401, 403, 429),
         address=address,

@@ -64,9 +64,11 @@ class Gate:
                 self._audit(scope, status, principal)
 
     async def _admitted(self, headers: Headers) -> Principal:
-        return await self._security.authenticate(headers.getlist("authorization"), headers.getlist("x-api-key"))
+        return await self._security.authenticate(
+            headers.getlist("authorization"), headers.getlist("x-api-key"), headers.get("host", "")
+        )
 
     def _audit(self, scope: Scope, status: int, principal: Principal | None) -> None:
         path = scope.get("raw_path", b"").decode("ascii", "replace")
         address = scope["client"][0] if scope.get("client") else ""
-        audit.record(scope["method"], path, status, principal, address)
+        audit.record(scope["method"], path, status, principal, address, scope.get("state", {}).get("about"))

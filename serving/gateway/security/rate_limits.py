@@ -26,8 +26,8 @@ from streams.contracts.observability import logger
 
 log = logger(__name__)
 
-TIMEOUT_S = 0.1
-"""A request waits so long for Redis at most, and only the first of those that come within `PAUSE_S`."""
+TIMEOUT_S = 0.25
+"""A request waits so long for Redis at most; once one has waited in vain, none does for `PAUSE_S`."""
 PAUSE_S = 1.0
 """So long after a failure Redis is not asked."""
 PREFIX = "hw:limits"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -63,19 +65,20 @@ class Security:
         """Leave Redis; in the event loop that asked."""
         await self._limits.close()
 
-    async def authenticate(self, authorization: Sequence[str], api_key: Sequence[str]) -> Principal:
+    async def authenticate(self, authorization: Sequence[str], api_key: Sequence[str], host: str) -> Principal:
         """Return who calls.
 
         Parameters
         ----------
-        authorization, api_key
-            The values of the headers Authorization and X-API-Key.
+        authorization, api_key, host
+            The values of the headers Authorization, X-API-Key and Host.
 
         Raises
         ------
         Problem: 401 for nobody that is known, 503 where the issuer's keys can't be had.
         """
         if self._open:
+            _check_host(host)
             return ANYBODY
         credential = _credential(authorization, api_key)
         try:
@@ -142,6 +145,17 @@ def _issuer(settings: GatewaySettings) -> JwtIssuer | None:
         )
     keys = Jwks(settings.oidc_issuer, settings.oidc_jwks_url)
     return JwtIssuer(settings.oidc_issuer, settings.oidc_audience, keys)
+
+
+def _check_host(host: str) -> None:
+    """An open gateway is for this machine: a page elsewhere whose name leads here is not, though the browser is."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        local = name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise Problem(403, "not_local", f"this gateway is open to this machine only, not as {host!r}")
 
 
 def _credential(authorization: Sequence[str], api_key: Sequence[str]) -> str:

@@ -281,6 +281,9 @@ def test_the_log_tells_who_did_what_and_no_secret(site: Site, callers: dict[str,
     deletion = next(call for call in reversed(calls) if call["method"] == "DELETE")
     assert (deletion["who"], deletion["path"]) == (callers["good"][endpoint].record.key_id, "/customers/customer_id")
     assert {call["allowed"] for call in calls} == {True, False}
+    assert "ann" in {call["about"] for call in calls if call["path"] == "/tokens"}
+    made = {call["about"] for call in calls if (call["method"], call["path"], call["status"]) == ("POST", "/keys", 201)}
+    assert made - {None}, "the key that was made over HTTP is named"
     for new in site.made:
         assert new.text not in log
         assert new.text.rpartition("_")[2] not in log

@@ -305,8 +305,11 @@ def test_a_customer_s_events_are_counted_whoever_posts_them() -> None:
 
 def test_open_for_development_nobody_needs_a_key() -> None:
     site = Site(gateway_open=True, gateway_rate_per_key="1/hour")
-    answers = asyncio.run(site.asked([("GET", "/me", None, {})] * 3))
-    assert [answer.json() for answer in answers] == ["open"] * 3
+    for host in ("127.0.0.1:8080", "localhost", "[::1]:8080"):
+        assert site.ask("GET", "/me", headers={"Host": host}).json() == "open"
+    # A name that somebody else's page has, and that leads here.
+    for host in ("evil.example:8080", "localhost.evil.example", "10.0.0.7", "", "[::1"):
+        assert refused(site.ask("GET", "/me", headers={"Host": host}), 403, "not_local")
     with pytest.raises(ValueError, match="HEADWATER_GATEWAY_OPEN"):
         Site(gateway_open=True, gateway_host="0.0.0.0")  # noqa: S104
 
