@@ -24,6 +24,8 @@ _SLOTS = 64
 """Texts looked at, at least."""
 _OF_ONE_TEXT = 100
 """Items of one text looked at, those that sell best."""
+_ENOUGH = 400
+"""Items of the nearest texts looked at; of the next text all are, or none."""
 _NOTHING = ItemNeighbours(item_id="", counted_until=0)
 
 
@@ -100,7 +102,7 @@ class Neighbourhood:
         cosines = self._cosines(wanted.row, rows)
         scores = blended(
             np.nan_to_num(cosines), _strengths(together, rows), _strengths(instead, rows),
-            _popularity_of(rows, wanted.popularity), blend,
+            _selling(rows, wanted.popularity), blend,
         )  # fmt: skip
         best = np.lexsort((rows, -scores))[:n]
         found = [
@@ -174,6 +176,8 @@ class Neighbourhood:
         few: list[int] = []
         found = []
         for slot in slots.tolist():
+            if len(few) > _ENOUGH:
+                break
             sharing = self._vectors.rows(encoder, slot)
             if len(sharing) <= _OF_ONE_TEXT:
                 few += sharing
@@ -258,8 +262,15 @@ class Neighbourhood:
 
 
 def _strengths(neighbours: Mapping[int, Neighbour], rows: Rows) -> NDArray[np.float64]:
-    """float64[k]: the neighbours' scores for the rows, 0 for others."""
-    return np.array([neighbours[row].score if row in neighbours else 0.0 for row in rows.tolist()])
+    """float64[k]: the neighbours' scores for ascending rows, 0 for others."""
+    out = np.zeros(len(rows))
+    if neighbours and len(rows):
+        theirs = np.fromiter(neighbours, np.int64, len(neighbours))
+        scores = np.array([each.score for each in neighbours.values()])
+        at = np.minimum(np.searchsorted(rows, theirs), len(rows) - 1)
+        there = rows[at] == theirs
+        out[at[there]] = scores[there]
+    return out
 
 
 def _popularity_of(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -267,3 +278,9 @@ def _popularity_of(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float
     known = rows < len(weights)
     out[known] = weights[rows[known]]
     return out
+
+
+def _selling(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[k]: the logarithm of the rows' purchases over that of the best seller's."""
+    most = float(weights.max(initial=0.0))
+    return np.log1p(_popularity_of(rows, weights)) / np.log1p(most) if most else np.zeros(len(rows))

@@ -23,7 +23,7 @@ FEW = 1_024
 REBUILT_AFTER = 1_024
 """Vectors outside the index after which it is built anew, or a tenth of those in it where that is more."""
 QUANTISED_FROM = 2_000_000
-_PROBED_SHARE = 12
+_PROBED_SHARE = 8
 _TRAINED_ON = 40
 """Vectors a list that the index is trained on."""
 

@@ -33,6 +33,8 @@ class Plan:
     prior
         Expected and counted pairs that are added before the two are compared: what keeps a pair of rare items that
         met three times behind one that met a hundred times.
+    doubt
+        Times that something unknown was taken instead, added to those counted.
     listed
         Neighbours kept of an item, of each kind.
     within_days
@@ -43,6 +45,7 @@ class Plan:
     pairs: int = 3
     significance: float = 10.83
     prior: float = 20.0
+    doubt: float = 5.0
     listed: int = 50
     within_days: int = 60
 
@@ -68,18 +71,22 @@ def strength(lifts: Floats) -> Floats:
     return np.maximum(1.0 - 1.0 / lifts, 0.0)
 
 
-def scored(pairs: Pairs, plan: Plan) -> tuple[Pairs, Floats]:
-    """The pairs that are evidence, the best of each anchor in order, with their scores."""
-    lifts = lift(pairs.count, pairs.expected, plan.prior)
+def beyond_chance(pairs: Pairs, plan: Plan) -> tuple[NDArray[np.bool_], Floats]:
+    """Which pairs of one basket are evidence, bool[p], and their strengths, float64[p]."""
     holds = pairs.count >= plan.pairs
     holds &= likelihood_ratio(pairs.count, pairs.expected) >= plan.significance
-    score = strength(lifts)
-    chosen = np.flatnonzero(holds)
-    order = chosen[np.lexsort((pairs.partner[chosen], -score[chosen], pairs.anchor[chosen]))]
-    anchor = pairs.anchor[order]  # sorted
-    rank = np.arange(len(order)) - np.searchsorted(anchor, anchor)
-    order = order[rank < plan.listed]
-    return pairs.where(order), score[order]
+    return holds, strength(lift(pairs.count, pairs.expected, plan.prior))
+
+
+def share_taken(pairs: Pairs, plan: Plan) -> tuple[NDArray[np.bool_], Floats]:
+    """Which pairs of taken instead are evidence, bool[p], and their shares, float64[p].
+
+    Of all that was taken when the anchor was left, the share that was the partner, as if `plan.doubt` others had been
+    taken too. Here what is liked by everybody may lead: within one category it is no stranger.
+    """
+    taken = np.bincount(pairs.anchor, weights=pairs.count)
+    places = taken[pairs.anchor] if len(pairs) else np.zeros(0)
+    return pairs.count >= plan.pairs, pairs.count / (places + plan.doubt)
 
 
 def neighbours(baskets: Baskets, kind: Int64, listed: NDArray[np.bool_], plan: Plan) -> Iterator[ItemNeighbours]:
@@ -96,9 +103,11 @@ def neighbours(baskets: Baskets, kind: Int64, listed: NDArray[np.bool_], plan: P
         return
     until = int(baskets.time.max()) // 1000
     counts = baskets.counts
-    replaced = _lists(instead(baskets, kind, plan.baskets, plan.within_days * DAY), listed, plan, baskets.item_ids)
-    for pairs in together(baskets, plan.baskets):
-        beside = _lists(pairs, listed, plan, baskets.item_ids)
+    left = instead(baskets, kind, plan.baskets, plan.within_days * DAY).where_listed(listed)
+    replaced = lists(left, *share_taken(left, plan), baskets.item_ids, plan.listed)
+    for every in together(baskets, plan.baskets):
+        pairs = every.where_listed(listed)
+        beside = lists(pairs, *beyond_chance(pairs, plan), baskets.item_ids, plan.listed)
         for item in np.unique(pairs.anchor).tolist():
             found, others = beside.get(item, []), replaced.pop(item, [])
             if found or others:
@@ -111,14 +120,20 @@ def _of(item_id: str, until: int, baskets: int, together: list[Neighbour], inste
     return ItemNeighbours(item_id=item_id, counted_until=until, baskets=baskets, together=together, instead=instead)
 
 
-def _lists(pairs: Pairs, listed: NDArray[np.bool_], plan: Plan, ids: list[str]) -> dict[int, list[Neighbour]]:
-    """Neighbours by anchor, best first."""
-    best, scores = scored(pairs.where(listed[pairs.anchor] & listed[pairs.partner]), plan)
+def lists(
+    pairs: Pairs, holds: NDArray[np.bool_], score: Floats, ids: list[str], most: int
+) -> dict[int, list[Neighbour]]:
+    """Up to `most` neighbours by anchor, the best first, of the pairs that hold."""
+    chosen = np.flatnonzero(holds)
+    order = chosen[np.lexsort((pairs.partner[chosen], -score[chosen], pairs.anchor[chosen]))]
+    anchor = pairs.anchor[order]  # sorted
+    order = order[np.arange(len(order)) - np.searchsorted(anchor, anchor) < most]
+    best = pairs.where(order)
     found: dict[int, list[Neighbour]] = {}
-    for anchor, partner, count, score in zip(
-        best.anchor.tolist(), best.partner.tolist(), best.count.tolist(), scores.tolist(), strict=True
+    for item, partner, count, value in zip(
+        best.anchor.tolist(), best.partner.tolist(), best.count.tolist(), score[order].tolist(), strict=True
     ):
-        found.setdefault(anchor, []).append(Neighbour(item_id=ids[partner], score=round(score, 4), baskets=count))
+        found.setdefault(item, []).append(Neighbour(item_id=ids[partner], score=round(value, 4), baskets=count))
     return found
 
 

@@ -53,6 +53,10 @@ class Pairs:
         """The pairs chosen by a mask or by their places, in that order."""
         return Pairs(self.anchor[chosen], self.partner[chosen], self.count[chosen], self.expected[chosen])
 
+    def where_listed(self, listed: NDArray[np.bool_]) -> Pairs:
+        """The pairs of which both items are listed, bool[n]."""
+        return self.where(listed[self.anchor] & listed[self.partner])
+
 
 def together(baskets: Baskets, least: int) -> Iterator[Pairs]:
     """Pairs of one basket, for a block of anchors at a time; `least`: baskets that both items must be in at least."""

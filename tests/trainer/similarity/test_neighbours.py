@@ -42,17 +42,18 @@ def test_bread_goes_with_cheese_and_bananas_with_nothing_in_particular():
     assert found["b"].together[0].baskets == sum("b" in items for _, _, items in shop())
 
 
-def test_what_was_taken_instead_is_of_the_same_kind():
-    told = [(f"c{k}", day, "p" if day % 2 == 0 else "q") for k in range(10) for day in range(4)]
-    told += [(f"d{k}", day, "pr"[day % 2]) for k in range(2) for day in range(2)]
-    told += [(f"e{k}", day, "st"[day % 2]) for k in range(10) for day in range(2)]
-    kinds = dict.fromkeys("pqr", 0) | dict.fromkeys("st", 1)
-    found = counted(told, kinds, plan=Plan(baskets=1, pairs=1, significance=0.0))
+def test_what_was_taken_instead_is_of_the_same_kind_and_by_its_share():
+    told = [(f"c{k}", day, "pq"[day % 2]) for k in range(10) for day in range(4)]  # p, q, p, q
+    told += [(f"d{k}", day, "pr"[day]) for k in range(5) for day in range(2)]
+    told += [(f"e{k}", day, "ps"[day]) for k in range(9) for day in range(2)]
+    told += [(f"f{k}", 9, "pq") for k in range(40)]  # both: nobody left one for the other
+    found = counted(told, dict.fromkeys("pqr", 0) | {"s": 1})
     assert [each.item_id for each in found["q"].instead] == ["p"]
-    assert {each.item_id for each in found["p"].instead} <= {"q", "r"}
-    assert not {each.item_id for lists in found.values() for each in lists.instead} & set("st") - {"t", "s"}
-    # Twice p gave way to q for each of ten customers.
-    assert next(each.baskets for each in found["p"].instead if each.item_id == "q") == 20
+    first, second = found["p"].instead
+    # Left for q twice by ten customers, for r once by five.
+    assert (first.item_id, first.baskets, first.score) == ("q", 20, pytest.approx(20 / (25 + 5), abs=1e-4))
+    assert (second.item_id, second.baskets, second.score) == ("r", 5, pytest.approx(5 / (25 + 5), abs=1e-4))
+    assert "s" not in found or found["s"].instead == []
 
 
 def test_what_the_catalogue_has_no_more_is_nobodys_neighbour():
