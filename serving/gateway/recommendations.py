@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
@@ -31,12 +31,21 @@ Context = Annotated[
     Query(max_length=64, description="Circumstances as `name:value`, such as `store:3`."),
 ]
 
+TOO_LONG: dict[int | str, dict[str, Any]] = {
+    400: {
+        "description": "The URL is longer than 65,535 bytes: fewer items to leave out.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+}
+"""What the server says before any route is asked; nowhere else do so many texts fit into a query."""
+
 
 @router.get(
     "/customers/{customer_id}/recommendations",
     summary="What should this customer see?",
     response_class=Response,
     responses=answers(Reply, "The answer; one that is not the full model's says why.")
+    | TOO_LONG
     | documented(401, 403, 404, 429, 503),
 )
 async def recommend(
