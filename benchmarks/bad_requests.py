@@ -16,6 +16,7 @@ PATHS = (
     "/keys/{}/rotate", "/", "/health", "/health/{}", "/..%2f..%2fetc%2fpasswd", "/{}",
 )  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "BREW")
+WRITES = ("PUT", "PATCH", "DELETE")
 SEGMENTS = ("%00", "%FF%FE", "a" * 200, "..", "%2e%2e", "%25", "'%3B--", "%F0%9F%92%A9", "null", "-1", "%0d%0ax%3Ay")
 NAMES = ("n", "as_of", "diversity", "categories", "context", "deadline_ms", "cursor", "limit", "category", "blend")
 VALUES = ("", "-1", "0", "1e999", "nan", "9" * 40, "true", "%00", "[]", "{}", "a:b", "2026-13-41T99:99:99Z", "%ff")
@@ -40,7 +41,10 @@ def bad_requests(seed: int) -> Iterator[bytes]:
         if rng.random() < 0.6:
             pairs = [f"{rng.choice(NAMES)}={rng.choice(VALUES)}" for _ in range(rng.randint(1, 4))]
             target += "?" + "&".join(pairs)
-        yield request(rng.choice(METHODS), target, _body(rng), rng.choice(HEADERS))
+        method, headers = rng.choice(METHODS), rng.choice(HEADERS)
+        if method in WRITES:
+            headers = {**headers, "If-Match": '"never"'}  # so that nothing is written by accident
+        yield request(method, target, _body(rng), headers)
 
 
 def _body(rng: random.Random) -> bytes:

@@ -35,14 +35,13 @@ class Tally:
         return {
             "p50_ms": self.percentile(50),
             "p99_ms": self.percentile(99),
-            "sent": self.statuses.total(),
-            "not_200": self.statuses.total() - self.statuses[200],
+            "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
         }
 
 
 def request(method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
     """An HTTP/1.1 request as it goes over the wire."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: bench", f"Content-Length: {len(body)}"]
+    lines = [f"{method} {target} HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -62,10 +61,18 @@ class Connection:
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def exchange(self, raw: bytes) -> tuple[int, bytes]:
-        """Send a request; status and body of the answer, status 0 where none came in time or the connection ended."""
+        """Send a request; status and body of the answer, status 0 where none came in time or the connection ended.
+
+        A server may have closed a connection that lay idle: then the request is sent again, on a new one.
+        """
+        used = self._open is not None
         try:
             return await asyncio.wait_for(self._exchange(raw), PATIENCE_S)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self.close()
+            stale = used and not (isinstance(error, asyncio.IncompleteReadError) and error.partial)
+            return await self.exchange(raw) if stale else (0, b"")
+        except TimeoutError:
             self.close()
             return 0, b""
 

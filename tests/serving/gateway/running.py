@@ -43,7 +43,7 @@ class RunningGateway(Running):
                 env=dict(os.environ) | self.environment(),
                 stderr=log,
             )
-        until(self.answers)
+        until(self.answers, 120.0)
 
     def answers(self) -> bool:
         """Does it answer, and is it ready?"""
