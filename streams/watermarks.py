@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 _SETTLING = (
@@ -43,7 +43,7 @@ def ends(config: Mapping[str, Any], topic: str, partitions: Collection[int], tim
     ------
     KafkaException, TimeoutError: the broker can't be reached.
     """
-    wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}
+    wanted = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
     admin = AdminClient(dict(config))  # it has to live until all answers are in
     found = admin.list_offsets(wanted, request_timeout=timeout)
     return {each.partition: answer.result(timeout + 1).offset for each, answer in found.items()}
