@@ -1,7 +1,7 @@
 """What is kept of a customer: a bounded history, sums of what left it, and how far the stream was read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -134,8 +134,15 @@ class CustomerStates:
         evicted = _split(np.ascontiguousarray(self.evicted, dtype="<i8"), np.arange(len(self) + 1))
         return list(map(CustomerRow, history, recent, ids, evicted, self.position.tolist()))
 
+    def without_ids(self) -> "CustomerStates":
+        """Return the same without the events' ids, which no feature is made of."""
+        nothing = np.zeros(len(self) + 1, dtype=np.int64)
+        return replace(self, seen=self.seen[:0], seen_offsets=nothing)
+
     def take(self, chosen: Int64) -> "CustomerStates":
         """Return the states of the chosen customers, in that order."""
+        if np.array_equal(chosen, np.arange(len(self))):
+            return self
         p, p_offsets = select(self.purchase_offsets, chosen)
         r, r_offsets = select(self.recent_offsets, chosen)
         s, s_offsets = select(self.seen_offsets, chosen)

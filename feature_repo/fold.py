@@ -16,7 +16,7 @@ from feature_repo.heat import heat
 from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import PURCHASE, Purchases, canonical_order
-from feature_repo.ragged import Int64, group_ends, group_starts, keep_last, offsets_of, owners
+from feature_repo.ragged import Int64, append, group_ends, group_starts, keep_last, offsets_of, owners
 
 
 class Outcome(IntEnum):
@@ -140,8 +140,9 @@ def _judge(
     for start, end in zip(starts[several], ends[several], strict=True):
         _judge_repeats(ids, order[start:end].tolist(), n_old, outcome, limits.dedupe_window)
 
-    fresh = np.concatenate((np.ones(n_old, dtype=bool), outcome == Outcome.APPLIED))
-    return outcome, *_remember(ids[fresh], owner[fresh], len(states), limits)
+    applied = np.flatnonzero(outcome == Outcome.APPLIED)
+    new = applied[np.argsort(events.customer[applied], kind="stable")]
+    return outcome, *_remember(states, ids[n_old + new], events.customer[new], limits)
 
 
 def _may_repeat(owner: Int64, event: npt.NDArray[np.uint64], n_old: int) -> npt.NDArray[np.bool_]:
@@ -172,17 +173,24 @@ def _judge_repeats(
             accepted_offset, accepted_arrival = offset, arrival
 
 
-def _remember(ids: npt.NDArray[Any], owner: Int64, n: int, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
-    """Keep each customer's ids that a later repeat could still meet within the window."""
-    order = np.lexsort((ids["offset"], owner))
-    ids, owner = ids[order], owner[order]
-    newest = np.full(n, np.iinfo(np.int64).min)
-    np.maximum.at(newest, owner, ids["arrival"])
-    alive = ids["arrival"] >= newest[owner] - limits.dedupe_window
-    ids, owner = ids[alive], owner[alive]
-    offsets = offsets_of(owner, n)
-    keep = keep_last(offsets, limits.seen)
-    return ids[keep], offsets_of(owner[keep], n)
+def _remember(
+    states: CustomerStates, new: npt.NDArray[Any], owner: Int64, limits: Limits
+) -> tuple[npt.NDArray[Any], Int64]:
+    """Keep each customer's ids that a later repeat could still meet within the window.
+
+    What is applied lies behind all that was applied before, so the new ids, sorted by owner and offset, are appended.
+    """
+    ids, offsets = append(states.seen, states.seen_offsets, new, owner)
+    if len(ids) and int(np.ptp(ids["arrival"])) > limits.dedupe_window:
+        whose = owners(offsets)
+        newest = np.full(len(states), np.iinfo(np.int64).min)
+        np.maximum.at(newest, whose, ids["arrival"])
+        keep = ids["arrival"] >= newest[whose] - limits.dedupe_window
+        ids, offsets = ids[keep], offsets_of(whose[keep], len(states))
+    if np.diff(offsets).max(initial=0) > limits.seen:
+        keep = keep_last(offsets, limits.seen)
+        ids, offsets = ids[keep], offsets_of(owners(offsets)[keep], len(states))
+    return ids, offsets
 
 
 def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
@@ -203,12 +211,29 @@ def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tup
         chosen.type,
         chosen.weight,
     )
-    rows = np.concatenate((states.recent, new))
-    owner = np.concatenate((owners(states.recent_offsets), chosen.customer))
-    order = np.lexsort((rows["weight"], rows["type"], rows["item"], rows["time"], owner))
-    rows, owner = rows[order], owner[order]
-    keep = keep_last(offsets_of(owner, len(states)), limits.recent)
-    return rows[keep], offsets_of(owner[keep], len(states))
+    order = np.lexsort((new["weight"], new["type"], new["item"], new["time"], chosen.customer))
+    new, owner = new[order], chosen.customer[order]
+    rows, offsets = append(states.recent, states.recent_offsets, new, owner)
+    if (late := _late(states.recent["time"], states.recent_offsets, new["time"], owner)).any():
+        whose = owners(offsets)
+        at = np.flatnonzero(late[whose])
+        some = rows[at]
+        rows[at] = some[np.lexsort((some["weight"], some["type"], some["item"], some["time"], whose[at]))]
+    if np.diff(offsets).max(initial=0) <= limits.recent:
+        return rows, offsets
+    keep = keep_last(offsets, limits.recent)
+    return rows[keep], offsets_of(owners(offsets)[keep], len(states))
+
+
+def _late(old: Int64, offsets: Int64, new: Int64, owner: Int64) -> npt.NDArray[np.bool_]:
+    """Return ``bool[n]``: owners with a new time that is not later than all of their old ones, which are sorted."""
+    n = len(offsets) - 1
+    last = np.full(n, np.iinfo(np.int64).min)
+    has_old = np.diff(offsets) > 0
+    last[has_old] = old[offsets[1:][has_old] - 1]
+    late = np.zeros(n, dtype=bool)
+    late[owner[new <= last[owner]]] = True
+    return late
 
 
 def _lines(applied: Events) -> tuple[Purchases, Int64]:
@@ -228,24 +253,13 @@ def _merge_lines(states: CustomerStates, new: Purchases, owner: Int64) -> tuple[
     """
     if len(new) == 0:
         return states.purchases, states.purchase_offsets
-    n, old_offsets = len(states), states.purchase_offsets
     order = canonical_order(owner, new)
     new, owner = new[order], owner[order]
-    lengths = np.diff(old_offsets)
-    last_time = np.full(n, np.iinfo(np.int64).min)
-    has_old = lengths > 0
-    last_time[has_old] = states.purchases["time"][old_offsets[1:][has_old] - 1]
-    late = np.zeros(n, dtype=bool)
-    late[owner[new["time"] <= last_time[owner]]] = True
-
-    offsets = old_offsets + np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=n))))
-    merged = np.empty(offsets[-1], dtype=PURCHASE)
-    old_owner = owners(old_offsets)
-    merged[np.arange(len(old_owner)) + (offsets - old_offsets)[old_owner]] = states.purchases
-    merged[np.arange(len(new)) + old_offsets[owner + 1]] = new
-    if late.any():
-        rows = np.flatnonzero(late[owners(offsets)])
-        merged[rows] = merged[rows][canonical_order(owners(offsets)[rows], merged[rows])]
+    merged, offsets = append(states.purchases, states.purchase_offsets, new, owner)
+    if (late := _late(states.purchases["time"], states.purchase_offsets, new["time"], owner)).any():
+        whose = owners(offsets)
+        rows = np.flatnonzero(late[whose])
+        merged[rows] = merged[rows][canonical_order(whose[rows], merged[rows])]
     return merged, offsets
 
 

@@ -53,9 +53,10 @@ def net(lines: Purchases, offsets: Int64) -> tuple[npt.NDArray[np.int64], npt.ND
     if not returned.any():
         return quantity, amount
     owner = owners(offsets)
-    order = np.lexsort((np.arange(len(lines)), lines["item"], owner))
+    touched = _of_returned_items(owner, lines["item"], returned)
+    order = touched[np.lexsort((touched, lines["item"][touched], owner[touched]))]
     starts = group_starts(owner[order], lines["item"][order])
-    ends = group_ends(starts, len(lines))
+    ends = group_ends(starts, len(order))
     remaining = np.where(returned, 0, quantity)
     has_return = np.add.reduceat(returned[order].astype(np.int64), starts) > 0
     for start, end in zip(starts[has_return], ends[has_return], strict=True):
@@ -63,6 +64,12 @@ def net(lines: Purchases, offsets: Int64) -> tuple[npt.NDArray[np.int64], npt.ND
         remaining[rows] = _match_returns(quantity[rows], lines["time"][rows])
     amount = np.where(quantity > 0, amount * remaining // np.maximum(quantity, 1), 0)
     return remaining, amount
+
+
+def _of_returned_items(owner: Int64, item: npt.NDArray[np.uint64], returned: npt.NDArray[np.bool_]) -> Int64:
+    """Return the lines of items that their owner has returned some of: few, and perhaps some others, by a hash."""
+    mixed = item ^ (owner.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return np.flatnonzero(np.isin(mixed, mixed[returned]))
 
 
 def _match_returns(quantity: Int64, time: Int64) -> Int64:

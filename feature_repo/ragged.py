@@ -33,6 +33,30 @@ def select(offsets: Int64, chosen: Int64) -> tuple[Int64, Int64]:
     return rows, new
 
 
+def append(
+    rows: npt.NDArray[Any], offsets: Int64, new: npt.NDArray[Any], owner: Int64
+) -> tuple[npt.NDArray[Any], Int64]:
+    """Return the rows with new ones behind each owner's, and the new offsets.
+
+    Parameters
+    ----------
+    rows, offsets
+        ``[m]`` and ``int64[n + 1]``.
+    new, owner
+        ``[k]`` and ``int64[k]``, sorted by owner.
+    """
+    if len(new) == 0:
+        return rows, offsets
+    n = len(offsets) - 1
+    added = lengths_to_offsets(np.bincount(owner, minlength=n))
+    merged = np.empty(len(rows) + len(new), dtype=rows.dtype)
+    is_new = np.zeros(len(merged), dtype=bool)
+    is_new[np.arange(len(new)) + offsets[owner + 1]] = True
+    merged[is_new] = new
+    merged[~is_new] = rows
+    return merged, offsets + added
+
+
 def keep_last(offsets: Int64, limit: int) -> npt.NDArray[np.bool_]:
     """Return ``bool[m]``: true for the last ``limit`` rows of each owner."""
     ends = np.repeat(offsets[1:], np.diff(offsets))

@@ -264,8 +264,7 @@ class Applier:
         ids = [batch.customer_ids[at] for at in touched.tolist()]
         arrived = np.zeros(len(before), dtype=np.int64)
         np.maximum.at(arrived, batch.events.customer, batch.events.arrival)
-        earlier = before.take(touched)
-        back = (np.diff(earlier.seen_offsets) == 0) & (earlier.position >= 0)  # erased, and here again
+        back = ((np.diff(before.seen_offsets) == 0) & (before.position >= 0))[touched]  # erased, and here again
         if back.any():
             self._customers.keep([ids[at] for at in np.flatnonzero(back)])
         stored = [rows_before[at] for at in touched.tolist()]

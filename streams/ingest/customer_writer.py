@@ -98,10 +98,12 @@ class CustomerWriter:
             only = [_only_looked(old, new) for old, new in zip(before, rows, strict=True)]
             looked, bought = [at for at in range(n) if only[at]], [at for at in range(n) if not only[at]]
 
+        columns_of = states.without_ids()
+
         def whole(chosen: list[int]) -> Posted:
             return self._post_whole(
                 [customer_ids[at] for at in chosen],
-                states if len(chosen) == n else states.take(np.array(chosen, dtype=np.int64)),
+                columns_of.take(np.array(chosen, dtype=np.int64)),
                 [rows[at] for at in chosen],
                 times[chosen],
                 replace_same,
