@@ -127,6 +127,7 @@ class RecordWrites:
         """
         with _checked():
             patch = _object(body)
+            self._changed({self._topic.key: name}, patch, name)  # what is wrong with any record is told at once
         with needed():
             async with self._locks.held(name):
                 before = await self._current(name)
@@ -134,8 +135,7 @@ class RecordWrites:
                 if before is None or before.record is None:
                     raise self._unknown(name)
                 with _checked():
-                    changed = encode(merged(msgspec.json.decode(before.record), patch))
-                    record = self._normal(changed, name.encode())
+                    record = self._changed(msgspec.json.decode(before.record), patch, name)
                 if record == before.record:
                     return Written(record, before.position, created=False, applied=True)
                 position = await self._publishing.publish_one(self._topic, name.encode(), record)
@@ -157,6 +157,9 @@ class RecordWrites:
                     when.check(f"{self._kind} {name!r}", _tag(await self._current(name)))
                 position = await self._publishing.publish_one(self._topic, name.encode(), None)
             return Written(None, position, created=False, applied=await self._readable(position, wait))
+
+    def _changed(self, record: dict[str, Any], patch: dict[str, Any], name: str) -> bytes:
+        return self._normal(encode(merged(record, patch)), name.encode())
 
     async def _stored(self, name: str) -> Stored | None:
         return (await self._threads.run(self._store.read, [name]))[0]

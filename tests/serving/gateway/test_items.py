@@ -152,7 +152,8 @@ def test_a_patch_changes_what_it_names(http: httpx.Client) -> None:
 )  # fmt: skip
 def test_a_patch_to_what_no_item_is_is_refused(http: httpx.Client, patch: object, reason: str) -> None:
     before = http.put("/items/kept", json=RYE)
-    assert code(http.patch("/items/kept", json=patch)) == (422, reason)
+    for headers in ({}, {"if-match": '"another"'}):  # whatever else is wrong
+        assert code(http.patch("/items/kept", json=patch, headers=headers)) == (422, reason)
     assert http.get("/items/kept").headers["etag"] == before.headers["etag"]
 
 
