@@ -45,8 +45,8 @@ class Judged:
         self._baskets = baskets
         self._number = {item: row for row, item in enumerate(baskets.item_ids)}
         self._beside = np.full((len(baskets.item_ids), AT), -1, np.int64)
-        for row, item in enumerate(baskets.item_ids):
-            numbers = [self._number.get(each, -2) for each in lists(item)[:AT]]
+        for row in np.unique(baskets.items).tolist():
+            numbers = [self._number.get(each, -2) for each in lists(baskets.item_ids[row])[:AT]]
             self._beside[row, : len(numbers)] = numbers
 
     def next_baskets(self) -> dict[str, float]:

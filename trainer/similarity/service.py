@@ -30,6 +30,7 @@ TEXTS_AT_ONCE = 64
 """So few that a change has not long to wait while a whole catalogue is being embedded."""
 PAUSE_S = 0.1
 RETRY_S = 1.0
+PATIENCE_S = 10.0
 UNTIL_FIRST_S = 5.0
 """As long as there are no neighbours at all, baskets are looked for so often."""
 
@@ -182,10 +183,11 @@ class Counting:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread once it is done with what it is at."""
+        """End the thread; a count under way is given a moment, and made anew by the next process."""
         self._stop.set()
-        self._thread.join()
-        self._counter.close()
+        self._thread.join(timeout=PATIENCE_S)
+        if not self._thread.is_alive():
+            self._counter.close()
 
     def _run(self) -> None:
         while True:
