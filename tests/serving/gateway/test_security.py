@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,8 +22,9 @@ from serving.gateway.security.keys import NewKey, make_key, record_of, revocatio
 from serving.gateway.security.principal import Scope
 from serving.gateway.security.security import Security
 from tests.serving.gateway.running import RunningGateway, running_gateway
+from tests.serving.gateway.security.issuer import AUDIENCE, Issuer, running_issuer
 from tests.serving.running import until
-from tests.serving.triton_server import TritonServer
+from tests.serving.triton_server import ROOT, TritonServer
 
 INGEST, RECOMMEND, CATALOGUE, ADMIN = Scope
 
@@ -66,6 +71,7 @@ class Site:
 
     gateway: RunningGateway
     http: httpx.Client
+    issuer: Issuer
     made: list[NewKey] = field(default_factory=list)
 
     def key(self, *scopes: Scope, **options: Any) -> NewKey:
@@ -101,15 +107,18 @@ def now() -> int:
 @pytest.fixture(scope="module")
 def site(kafka: str, redis_url: str, triton: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     connect(redis_url).flushall()
-    extra = {
-        "HEADWATER_GATEWAY_OPEN": "false",
-        "HEADWATER_GATEWAY_TOKEN_SECRET": TOKEN_SECRET,
-        "HEADWATER_GATEWAY_RATE_PER_CUSTOMER": "1000/second",
-    }
-    gateway = running_gateway(kafka, redis_url, triton, tmp_path_factory.mktemp("secured"), extra)
-    gateway.start()
-    with gateway.http() as http:
-        yield Site(gateway, http)
+    with running_issuer() as issuer:
+        extra = {
+            "HEADWATER_GATEWAY_OPEN": "false",
+            "HEADWATER_GATEWAY_TOKEN_SECRET": TOKEN_SECRET,
+            "HEADWATER_GATEWAY_RATE_PER_CUSTOMER": "1000/second",
+            "HEADWATER_OIDC_ISSUER": issuer.url,
+            "HEADWATER_OIDC_AUDIENCE": AUDIENCE,
+        }
+        gateway = running_gateway(kafka, redis_url, triton, tmp_path_factory.mktemp("secured"), extra)
+        gateway.start()
+        with gateway.http() as http:
+            yield Site(gateway, http, issuer)
     assert gateway.close() == 0, gateway.log.read_text()[-4000:]
 
 
@@ -205,6 +214,36 @@ def test_a_browser_posts_its_own_customer_s_events(site: Site, callers: dict[str
     bulk = site.ask("POST /interactions/bulk", callers["ann"], {"interactions": [event("ann"), {"customer_id": "bob"}]})
     assert bulk.status_code == 202
     assert bulk.json()["accepted"] == 1
+
+
+def test_the_issuer_s_tokens_open_what_their_scopes_say(site: Site) -> None:
+    catalogue = site.issuer.token("ec", "ES256", scope="openid catalogue")
+    assert site.ask("GET /items", catalogue).status_code == 200
+    refused(site.ask("GET /items/popular", catalogue), 403, "scope_missing")
+    refused(site.ask("GET /items", site.issuer.token(exp=now() // 1000 - 60)), 401, "unauthenticated")
+    refused(site.ask("GET /items", site.issuer.token(aud="another service")), 401, "unauthenticated")
+
+
+def test_what_the_page_says_of_the_first_key_works(site: Site) -> None:
+    page = (ROOT / "SECURITY.md").read_text()
+    commands = page.partition("```bash\n")[2].partition("```")[0]
+    for said, done in (
+        ("http://127.0.0.1:8080", site.gateway.url),
+        ("curl ", "sleep 3; curl --fail-with-body --silent "),
+    ):
+        assert said in commands
+        commands = commands.replace(said, done)
+    found = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        env={**os.environ, **site.gateway.environment(), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert '"client":"web shop"' in found.stdout
+    assert "revoked: " in found.stdout
 
 
 def test_keys_are_made_rotated_and_revoked_over_http_and_every_replica_follows(site: Site) -> None:
