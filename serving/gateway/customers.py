@@ -19,6 +19,7 @@ from serving.gateway.record_answers import (
     found,
     json_body,
     patches,
+    puts,
     record_responses,
     waits,
     without_body,
@@ -93,7 +94,7 @@ async def get_customer(
         Customer, {200: "Replaced", 201: "Made", 202: "In Kafka, but not readable yet: Redis or the streams are behind"}
     )
     | documented(401, 403, 409, 412, 413, 415, 422, 429, 503),
-    openapi_extra=schemas.takes(Customer, CUSTOMER),
+    openapi_extra=puts(Customer, CUSTOMER),
 )
 async def put_customer(
     customer_id: str, request: Request, shared: Shared, principal: Clerk, when: When, wait: Waits

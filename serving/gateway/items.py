@@ -19,6 +19,7 @@ from serving.gateway.record_answers import (
     found,
     json_body,
     patches,
+    puts,
     record_responses,
     waits,
     without_body,
@@ -111,7 +112,7 @@ async def get_item(
         Item, {200: "Replaced", 201: "Made", 202: "In Kafka, but not readable yet: Redis or the streams are behind"}
     )
     | documented(401, 403, 409, 412, 413, 415, 422, 429, 503),
-    openapi_extra=schemas.takes(Item, ITEM),
+    openapi_extra=puts(Item, ITEM),
 )
 async def put_item(
     item_id: str, request: Request, shared: Shared, principal: Writer, when: When, wait: Waits

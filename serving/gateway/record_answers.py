@@ -78,14 +78,23 @@ def without_body(statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": description} for status, description in statuses.items()}
 
 
+def puts(message: type, example: Any) -> dict[str, Any]:
+    """`openapi_extra=` of a route that takes a record whose id may be left out, for the path has it."""
+    content = {"schema": {"type": "object", "properties": _fields(message)}, "example": msgspec.to_builtins(example)}
+    return {"requestBody": {"required": True, "content": {JSON: content}}}
+
+
 def patches(message: type, example: dict[str, Any]) -> dict[str, Any]:
     """`openapi_extra=` of a route that takes a merge patch: any fields of the struct, null for those to be reset."""
-    schema = msgspec.json.schema_components([message])[1][message.__name__]
-    properties = {
-        name: {"anyOf": [_resettable(field), {"type": "null"}]} for name, field in schema["properties"].items()
-    }
+    properties = {name: {"anyOf": [_resettable(field), {"type": "null"}]} for name, field in _fields(message).items()}
     content = {"schema": {"type": "object", "properties": properties}, "example": example}
     return {"requestBody": {"required": True, "content": {MERGE_PATCH: content, JSON: content}}}
+
+
+def _fields(message: type) -> dict[str, Any]:
+    """Schemas of a struct's fields by name."""
+    found: dict[str, Any] = msgspec.json.schema_components([message])[1][message.__name__]["properties"]
+    return found
 
 
 def _resettable(field: dict[str, Any]) -> dict[str, Any]:
