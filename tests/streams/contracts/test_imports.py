@@ -5,7 +5,11 @@ import sys
 from pathlib import Path
 
 CONTRACTS = Path(__file__).resolve().parents[3] / "streams" / "contracts"
-NEED_MORE = {"compacted": {"confluent_kafka"}, "observability": {"structlog", "prometheus_client"}}
+NEED_MORE = {
+    "compacted": {"confluent_kafka"},
+    "embeddings": {"numpy"},
+    "observability": {"structlog", "prometheus_client"},
+}
 HEAVY = {
     "numpy",
     "pandas",
