@@ -35,6 +35,8 @@ SHOPPER = "shopper-07"
 WANTED = "Atlantic Salmon Fillet"
 # A first model takes a minute or two on two busy cores; nothing is asserted about how long it took.
 PATIENCE_S = 480.0
+SLOW_S = 60.0
+"""For anything to show: the machine may be busy with other things."""
 
 pytestmark = [
     pytest.mark.stack,
@@ -118,7 +120,8 @@ def page(stack: RunningStack, tmp_path: Path) -> Iterator[Page]:
             viewport={"width": 1440, "height": 1000},
         )  # fmt: skip
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * SLOW_S)
+        expect.set_options(timeout=1000 * SLOW_S)
         page.goto(stack.environment["HEADWATER_STOREFRONT_URL"])
         yield page
         browser.close()
@@ -147,6 +150,23 @@ def keep(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1440, "height": max(1000, min(int(height), 3000))})
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def explained(page: Page) -> bool:
+    """Open the panel of the first item; whether it says what moved the score, which it can for the live model only.
+
+    Another model may have gone live since the page was drawn: then the home page is drawn anew.
+    """
+    press(page, f"why-you-{items_on(page, 'you')[0]}")
+    panel = page.get_by_role("dialog")
+    for part in ("Who proposed it", "What counted", "How the answer was made"):
+        expect(panel).to_contain_text(part)
+    if "What moved its score" in (panel.text_content() or ""):
+        return True
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    press(page, "home")
+    return False
 
 
 def press(page: Page, key: str) -> None:
@@ -184,9 +204,7 @@ def test_a_purchase_changes_the_home_page(stack: RunningStack, grocer: Grocer, p
     press(page, "home")
     expect(page.locator(f'.st-key-grid-session [data-item="{wanted.item_id}"]')).to_contain_text("In your cart")
     keep(page, "5-home-after-looking")
-    press(page, f"why-you-{items_on(page, 'you')[0]}")
-    for part in ("Who proposed it", "What counted", "What moved its score", "How the answer was made"):
-        expect(page.get_by_role("dialog")).to_contain_text(part)
+    until(lambda: explained(page))
     keep(page, "6-why")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
