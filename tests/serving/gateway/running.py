@@ -43,7 +43,11 @@ class RunningGateway(Running):
                 env=dict(os.environ) | self.environment(),
                 stderr=log,
             )
-        until(self.answers, 120.0)
+        try:
+            until(self.answers, 120.0)
+        except BaseException:
+            self.process.kill()
+            raise
 
     def answers(self) -> bool:
         """Does it answer, and is it ready?"""
