@@ -29,8 +29,8 @@ down: .venv/installed ## Stop the local stack, and the demo's
 	@.venv/bin/headwater down
 	@HEADWATER_STATE=build/demo .venv/bin/headwater down
 
-demo: setup ## From a year of real purchases to a changed recommendation, start to end
-	@.venv/bin/python -m deploy.demo
+demo: setup ## From a year of real purchases to a changed recommendation, start to end (STAY=1 leaves it running)
+	@.venv/bin/python -m deploy.demo $(if $(STAY),--stay)
 
 test: setup ## All tests, on the real stack
 	.venv/bin/python -m pytest -m "not trainer" --ignore=tests/trainer

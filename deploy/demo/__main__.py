@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Demo:
         self.world.console.print(f"  [green]{name}: {seconds:.1f} s[/]")
 
     def run(self) -> Report:
-        """Run every step; the stack is left running."""
+        """Run every step; the stack is left running, for the caller to stop."""
         with self.step("start"):
             self.world.stack.up()
         with self.step("history"):
@@ -132,36 +132,38 @@ class Demo:
 @click.option("--malformed", default=200, show_default=True, help="Malformed records among the live ones.")
 @click.option("--rate", default=20.0, show_default=True, help="Requests a second while events stream.")
 @click.option("--train-every", default=40_000, show_default=True, help="New interactions that trigger training.")
-@click.option("--stop", is_flag=True, help="Stop the stack at the end; else the storefront stays open.")
-def main(state: Path, source: str, malformed: int, rate: float, train_every: int, stop: bool) -> None:
+@click.option("--stay", is_flag=True, help="Leave everything running at the end, with the storefront open.")
+def main(state: Path, source: str, malformed: int, rate: float, train_every: int, stay: bool) -> None:
     """Start everything, stream a shop's year through it, and report what came of it in build/demo.json."""
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     world = World.of(state, source, console, train_every)
     demo = Demo(world, malformed, rate)
-    done = False
     try:
         report = demo.run()
-        done = True
+        people_go = list(addresses(world.site, [part.name for part in world.stack.status() if part.pid]))
+    except BaseException:
+        stay = False
+        raise
     finally:
         demo.report.write(ROOT / "build" / "demo.json")
-        if stop or not done:
+        if not stay:
             world.stack.down()
     show(report, console)
     console.print(f"written to {ROOT / 'build' / 'demo.json'}")
     problems = report.problems()
     for problem in problems:
         console.print(f"[red]fell short: {problem}[/]")
-    if not stop:
-        _invite(world)
+    _invite(world, people_go, stay)
     sys.exit(1 if problems else 0)
 
 
-def _invite(world: World) -> None:
-    """Say where the shop is that has just been streamed, and how to close it."""
-    for line in addresses(world.site, [condition.name for condition in world.stack.status() if condition.pid]):
+def _invite(world: World, people_go: Iterable[str], stay: bool) -> None:
+    """Say where the shop is that has just been streamed, and how to open or close it."""
+    for line in people_go:
         world.console.print(line, markup=False, highlight=False)
-    where = os.path.relpath(world.site.state)
-    world.console.print(f"[dim]to stop it all: HEADWATER_STATE={where} make down[/]", highlight=False)
+    where = f"HEADWATER_STATE={os.path.relpath(world.site.state)}"
+    how = f"to stop it all: {where} make down" if stay else f"to open it: {where} HEADWATER_CLOCK=stream make up"
+    world.console.print(f"[dim]{how}[/]", highlight=False)
 
 
 if __name__ == "__main__":
