@@ -12,6 +12,7 @@ from rich.table import Table
 from deploy.stack.addresses import addresses
 from deploy.stack.site import Site
 from deploy.stack.stack import Condition, Stack
+from feature_repo.redis_commands import without_password
 from streams.ingest.status import IngestStatus, ingest_status
 from streams.settings import Settings
 
@@ -28,7 +29,7 @@ def command() -> None:
     console.print(table(conditions))
     for setting in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL"):
         if address := site.external(setting):
-            click.echo(f"{setting}={address} is not run by this stack")
+            click.echo(f"{setting}={without_password(address)} is not run by this stack")
     if not any(condition.wanted for condition in conditions):
         click.echo("the stack is down; `make up` starts it")
         sys.exit(1)
