@@ -114,8 +114,8 @@ def test_the_table_names_everything_compared() -> None:
 
 
 def test_a_plan_is_a_shop_of_the_size_asked_for() -> None:
-    plan = ingest.Plan(rate=100.0, seconds=2.0, customers=7, items=9)
-    assert "events=200,customers=7,items=9" in plan.source
+    plan = ingest.Plan(rate=100.0, seconds=2.0, warm_up_s=2.0, customers=7, items=9)
+    assert "events=300,customers=7,items=9" in plan.source
 
 
 def test_the_rate_grows_evenly_before_it_is_kept() -> None:
