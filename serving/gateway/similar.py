@@ -35,7 +35,9 @@ async def similar(
     n: Count = 10,
     category: Annotated[str | None, Query(max_length=128, description="Only items of this category.")] = None,
     available_only: Annotated[bool, Query(description="Leave out what the shop keeps hidden.")] = True,
-    blend: Annotated[float, Query(ge=0, le=1, description="0: by text alone; 1: by baskets alone.")] = BLEND,
+    blend: Annotated[
+        float, Query(ge=0, le=1, allow_inf_nan=False, description="0: by text alone; 1: by baskets alone.")
+    ] = BLEND,
 ) -> Response:
     """What to show on a product page beside the product: of the same kind, or taken in its place."""
     found = _engine(deps.similar)

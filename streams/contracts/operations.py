@@ -177,7 +177,7 @@ class ItemNeighbours(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     counted_until: event time up to which baskets were counted, milliseconds since the epoch.
     baskets: in how many of them the item itself was.
     together: in the same baskets.
-    instead: by the same customers after looking at the item, but not buying it.
+    instead: in the same customer's next basket with something of that category, which then lacks the item itself.
     """
 
     item_id: str
