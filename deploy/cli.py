@@ -3,9 +3,11 @@
 import ast
 import importlib
 import os
+import sys
 from pathlib import Path
 
 import click
+import structlog
 
 from deploy.stack.site import Site, read_environment
 
@@ -51,6 +53,8 @@ def main() -> None:
     # A running stack is found without being named; what the caller has set wins.
     for name, value in read_environment(Site.of(os.environ).environment_file).items():
         os.environ.setdefault(name, value)
+    # What a command prints is its answer, for pipes too; what it logs is not.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 if __name__ == "__main__":
