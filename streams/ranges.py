@@ -49,7 +49,9 @@ def read_range(
         consumer.assign([TopicPartition(topic, partition, start)])
         last, done = time.monotonic(), start >= stop
         while not done:
-            messages = consumer.consume(at_once, 0.5)
+            # `consume` alone would wait for as many as are asked for, or out its time, with the end long in hand.
+            first = consumer.poll(0.5)
+            messages = [] if first is None else [first, *consumer.consume(at_once - 1, 0)]
             done = any(_ends(message, stop) for message in messages)
             found = [message for message in messages if message.error() is None and (message.offset() or 0) < stop]
             if found:

@@ -104,7 +104,8 @@ def records(
         consumer.assign(starts)
         last = time.monotonic()
         while behind:
-            messages = consumer.consume(_AT_ONCE, 0.5)
+            first = consumer.poll(0.5)
+            messages = [] if first is None else [first, *consumer.consume(_AT_ONCE - 1, 0)]
             if some := [
                 m for m in messages if m.error() is None and (m.offset() or 0) < behind.get(m.partition() or 0, 0)
             ]:
