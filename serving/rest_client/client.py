@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,7 +20,7 @@ T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
-class _Connection(Operations):
+class _Connection(Operations, ABC):
     """What both clients are configured with.
 
     Parameters
@@ -52,8 +53,9 @@ class _Connection(Operations):
         headers = {"User-Agent": "headwater-client", **({"Authorization": f"Bearer {key}"} if key else {})}
         self._open({"base_url": self.url, "timeout": timeout_s, "headers": headers})
 
+    @abstractmethod
     def _open(self, options: dict[str, Any]) -> None:
-        raise NotImplementedError
+        """Make the connection, not yet used; `options` are httpx's."""
 
     def _unreachable(self, call: Call[Any], error: httpx.TransportError) -> UnreachableError:
         why = str(error) or type(error).__name__
