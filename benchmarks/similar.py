@@ -26,7 +26,7 @@ from serving.similar.vectors import recall
 from streams import offline
 from streams.contracts.codec import decode_item
 from streams.contracts.events import Item
-from trainer.similarity import baskets
+from trainer.similarity.reading import COLUMNS, read
 
 Say = Callable[[str], None]
 
@@ -41,7 +41,7 @@ RECENT_DAYS = 30
 def run(world: World, say: Say = lambda _: None) -> dict[str, Any]:
     """Measure all of it on a running stack that knows the year up to the cut."""
     say("vectors of the catalogue, neighbours of its baskets")
-    seconds = _until_made(world)
+    seconds = until_made(world)
     with standalone(world.settings) as found:
         some = _asked_for(world, QUESTIONS)
         say(f"{len(some)} questions in process, then over HTTP at {PER_SECOND:.0f} a second")
@@ -63,7 +63,7 @@ def run(world: World, say: Say = lambda _: None) -> dict[str, Any]:
     return figures
 
 
-def _until_made(world: World) -> float:
+def until_made(world: World) -> float:
     """Wait until every item has its vector and baskets are counted; returns the seconds."""
     started = time.monotonic()
     items = {record.key for record in world.records(world.settings.topics.items) if record.value}
@@ -183,11 +183,11 @@ def quality(world: World, similar: SimilarItems) -> dict[str, Any]:
     shop = world.shop
     category = {item: found.get(shop.category, "") for item, found in attributes.items()}
     kind = {item: found.get("product_type", "") for item, found in attributes.items()}
-    before = offline.interactions(world.site.state / "offline", columns=baskets.COLUMNS, until_time=world.cut + 1)
+    before = offline.interactions(world.site.state / "offline", columns=COLUMNS, until_time=world.cut + 1)
     recent = before.filter(pc.greater(before["time"], world.cut - RECENT_DAYS * 86_400_000_000))
     later = later_baskets(world.source, world.cut)
     ways: dict[str, Lists] = {
-        "category_popular": category_popular(baskets.read(recent), category),
+        "category_popular": category_popular(read([recent]), category),
         **{f"similar_blend_{blend}": _lists(similar, blend) for blend in (0.0, 0.25, 0.5, 0.75, 1.0)},
         "bought_together": cache(lambda item: [each.item_id for each in _answer(similar.bought_together, item)]),
     }

@@ -6,24 +6,35 @@ And, for what is bought together: does it hold something else of the same basket
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from feature_repo.ragged import Int64, select
-from trainer.similarity.baskets import COLUMNS, Baskets, read
+from streams.sources.source import Source
+from trainer.similarity.baskets import Baskets
+from trainer.similarity.reading import COLUMNS, read
 
 AT = 10
 Lists = Callable[[str], Sequence[str]]
 """The ids beside an item, best first."""
 
 
-def later_baskets(source: Any, cut: int) -> Baskets:
-    """Baskets of a source that were bought after `cut`, microseconds since the epoch."""
-    return read(pa.concat_tables([chunk.select(list(COLUMNS)) for chunk in source.chunks(start=cut + 1)]))
+def later_baskets(source: Source, cut: int, until: int | None = None) -> Baskets:
+    """Baskets of a source that were bought after `cut` and before `until`, microseconds since the epoch."""
+    return read(chunk.select(list(COLUMNS)) for chunk in source.chunks(cut + 1, until))
+
+
+def best_sellers(baskets: Baskets, n: int = 10) -> set[str]:
+    """The items that are in most baskets."""
+    return {baskets.item_ids[row] for row in np.argsort(-baskets.counts, kind="stable")[:n].tolist()}
+
+
+def lists_with(items: set[str], lists: Iterable[Sequence[str]]) -> float:
+    """Share of the full lists that hold one of some items."""
+    full = [not items.isdisjoint(each) for each in lists if len(each) == AT]
+    return sum(full) / max(len(full), 1)
 
 
 def category_popular(baskets: Baskets, category: Mapping[str, str]) -> Lists:

@@ -214,22 +214,25 @@ def interactions(
     until_time: only events that happened before this instant (microseconds since the epoch).
     columns: names of the wanted columns; default all.
     """
+    wanted = list(columns) if columns is not None else SCHEMA.names
+    empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
+    return pa.concat_tables([empty, *parts(path, until_arrival, until_time, wanted)])
+
+
+def parts(
+    path: Path | str,
+    until_arrival: int | None = None,
+    until_time: int | None = None,
+    columns: Sequence[str] = tuple(SCHEMA.names),
+) -> Iterator[pa.Table]:
+    """Yield what `interactions` reads a file at a time, for those who need not have all of it in memory."""
     root = Path(path)
     bounds = [("arrival", until_arrival, pc.less), ("time", until_time, pc.less)]
     ledger = erasures.read(root)
-    wanted = list(columns) if columns is not None else SCHEMA.names
-    tables = [
-        read_file(
-            root / file,
-            wanted,
-            [*bounds, ("offset", first if first > commit.start else None, pc.greater_equal)],
-            ledger,
-        )
-        for commit, first in distinct(commits(root))
-        for file in commit.files
-    ]
-    empty = pa.schema([SCHEMA.field(name) for name in wanted]).empty_table()
-    return pa.concat_tables([empty, *tables])
+    for commit, first in distinct(commits(root)):
+        after = ("offset", first if first > commit.start else None, pc.greater_equal)
+        for file in commit.files:
+            yield read_file(root / file, columns, [*bounds, after], ledger)
 
 
 def rows_from(path: Path, commit: Commit, first: int) -> int:

@@ -184,6 +184,49 @@ ROWS = (
         ),
     ),
     Row(
+        "Similar items",
+        (
+            graph(
+                "Questions about an item",
+                "ops",
+                Query(rate("headwater_similar_seconds_count", "question"), "{{question}}"),
+            ),
+            graph(
+                "Answering inside the process",
+                "s",
+                *halves_and_tails("headwater_similar_seconds", "question"),
+            ),
+            graph(
+                "What speaks for the items shown",
+                "ops",
+                Query(rate("headwater_similar_shown_total", "why"), "{{why}}"),
+                description="Text, bought together, bought instead; popular where all these say too little.",
+            ),
+            graph(
+                "Items that are found",
+                "short",
+                Query("max(headwater_similar_vectors)", "by their text"),
+                Query("max(headwater_similar_lists)", "by their baskets"),
+                Query("max(headwater_similar_due)", "changed, vector not yet published"),
+            ),
+            graph(
+                "Counting the baskets",
+                "s",
+                Query(
+                    "sum(headwater_similar_count_seconds_sum) / sum(headwater_similar_count_seconds_count)",
+                    "mean of a count",
+                ),
+            ),
+            graph(
+                "Looks for new baskets",
+                "short",
+                Query("sum by (outcome) (headwater_similar_counts_total)", "{{outcome}}"),
+                Query("sum(headwater_similar_published_total)", "items whose neighbours were published"),
+                description="Since the similarity process started.",
+            ),
+        ),
+    ),
+    Row(
         "Models",
         (
             graph("Version that is live", "short", Query("max by (job) (headwater_model_version)", "{{job}}")),

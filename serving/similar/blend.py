@@ -1,41 +1,55 @@
-"""One score from what texts and what baskets say of two items."""
+"""One score from what texts, baskets and sales say of an item beside another."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.similar.evidence import Evidence
+
 Floats = NDArray[np.float64]
 
-SELLS = 0.1
-"""What the best seller has before an item that nobody buys, all else equal."""
-HALF = 0.05
-"""Share of the times at which being taken instead is worth half of what it can be."""
+
+@dataclass(frozen=True)
+class Taste:
+    """What the sorts of evidence are worth beside each other; chosen on days before those of docs/similar.md.
+
+    Attributes
+    ----------
+    half
+        Share of the times at which being taken instead is worth half of what it can be.
+    sells
+        What the best seller has before an item that nobody buys, all else equal.
+    """
+
+    half: float = 0.05
+    sells: float = 0.1
 
 
-def blended(cosine: NDArray[np.float32], together: Floats, instead: Floats, popularity: Floats, blend: float) -> Floats:
+TASTE = Taste()
+
+
+def blended(found: Evidence, blend: float, taste: Taste = TASTE) -> Floats:
     """The scores of candidates, float64[k].
 
     Parameters
     ----------
-    cosine
-        float32[k]: of the texts, 0 where there is none.
-    together
-        float64[k]: share of the common baskets that chance leaves unexplained; 0 where there is no evidence.
-    instead
-        float64[k]: share of the times that the other was left in which this one was taken; 0 without evidence.
-    popularity
-        float64[k]: 0 for what nobody buys to 1 for the best seller.
     blend
         0: texts alone; 1: baskets alone.
 
     Notes
     -----
-    ``(1 - blend) * cosine + blend * (1 - (1 - together) (1 - i / (i + 0.05))) + 0.1 * p``: two sorts of evidence add
-    up as independent reasons do, being taken every twentieth time counts half, and among equals what sells comes
-    first; ``p`` is the logarithm of the purchases over that of the best seller's.
+    ``(1 - blend) * cosine + blend * (1 - (1 - together) (1 - i / (i + half))) + sells * p``: two sorts of evidence add
+    up as independent reasons do, and among equals what sells comes first.
     """
-    baskets = 1.0 - (1.0 - together) * (1.0 - instead / (instead + HALF))
-    text = np.maximum(cosine.astype(np.float64), 0.0)
-    found: Floats = (1.0 - blend) * text + blend * baskets + SELLS * popularity
-    return found
+    baskets = 1.0 - (1.0 - found.together) * (1.0 - found.instead / (found.instead + taste.half))
+    text = np.maximum(np.nan_to_num(found.cosine.astype(np.float64)), 0.0)
+    scores: Floats = (1.0 - blend) * text + blend * baskets + taste.sells * found.popularity
+    return scores
+
+
+def best(found: Evidence, scores: Floats, n: int) -> NDArray[np.int64]:
+    """int64[n]: places in the evidence of the `n` best, best first; fewer where there are fewer."""
+    return np.lexsort((found.rows, -scores))[:n]

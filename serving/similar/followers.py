@@ -11,7 +11,7 @@ from serving.similar.item_vectors import ItemVectors
 from serving.similar.neighbour_lists import NeighbourLists
 from streams.contracts.compacted import CompactedTable, Record
 from streams.contracts.embeddings import Embedding, decode
-from streams.contracts.observability import logger
+from streams.contracts.observability import SIMILAR_LISTS, SIMILAR_VECTORS, logger
 from streams.contracts.topics import Topics
 
 log = logger(__name__)
@@ -104,6 +104,7 @@ class SimilarFollower:
         for chunk in _chunks(self._embeddings.load()):
             intake.take_embeddings(chunk)
         intake.index()
+        self._tell()
         log.info("similar items loaded", items=len(intake.vectors), neighbours=len(intake.neighbours))
 
     def start(self) -> None:
@@ -126,10 +127,15 @@ class SimilarFollower:
                 self._intake.take_embeddings(self._embeddings.poll(PAUSE_S))
                 self._intake.neighbours.apply(self._lists.poll(0))
                 self._intake.take_items(self._items.poll(0))
+                self._tell()
             except Exception:
                 # Answers go on from what is there; the next record of an item repairs it.
                 log.exception("similar items not followed")
                 self._stop.wait(PAUSE_S)
+
+    def _tell(self) -> None:
+        SIMILAR_VECTORS.set(len(self._intake.vectors))
+        SIMILAR_LISTS.set(len(self._intake.neighbours))
 
     def _index(self) -> None:
         while not self._stop.wait(INDEX_EVERY_S):

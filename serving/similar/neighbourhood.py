@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.similar.answers import NoCategoryError, SimilarItem, UnknownItemError, Why
-from serving.similar.blend import blended
+from serving.similar.blend import best, blended
+from serving.similar.evidence import Evidence, popularity_of, selling, strengths
 from serving.similar.followers import Intake
 from serving.similar.item_vectors import NONE, Rows
 from streams.contracts.operations import ItemNeighbours, Neighbour
@@ -63,6 +64,11 @@ class Neighbourhood:
         self._items, self._as_of = items, as_of
         self._vectors, self._neighbours, self._deleted = intake.vectors, intake.neighbours, intake.deleted
 
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """Ids of the items by catalogue row, which is what `evidence` tells."""
+        return self._items.catalogue.item_ids
+
     def warm_up(self) -> None:
         """Do once what the first question would wait for."""
         self._popularity()
@@ -94,21 +100,20 @@ class Neighbourhood:
         wanted = self._wanted(item_id, category, available_only)
         if wanted is None:
             return []
-        lists = self._neighbours.of(item_id) or _NOTHING
-        together, instead = self._by_row(lists.together), self._by_row(lists.instead)
-        near = self._near(wanted, n)
-        rows = np.unique(np.concatenate([near, *(np.array(list(each), np.int64) for each in (together, instead))]))
-        rows = rows[self._allowed(rows, wanted)]
-        cosines = self._cosines(wanted.row, rows)
-        scores = blended(
-            np.nan_to_num(cosines), _strengths(together, rows), _strengths(instead, rows),
-            _selling(rows, wanted.popularity), blend,
-        )  # fmt: skip
-        best = np.lexsort((rows, -scores))[:n]
-        found = [
-            self._item(int(rows[k]), float(scores[k]), float(cosines[k]), together, instead) for k in best.tolist()
+        together, instead = self._beside(item_id)
+        found = self._evidence(wanted, n, together, instead)
+        scores = blended(found, blend)
+        first = best(found, scores, n)
+        items = [
+            self._item(int(found.rows[k]), float(scores[k]), float(found.cosine[k]), together, instead)
+            for k in first.tolist()
         ]
-        return found + self._popular(wanted, {wanted.row, *rows[best].tolist()}, n - len(found))
+        return items + self._popular(wanted, {wanted.row, *found.rows[first].tolist()}, n - len(items))
+
+    def evidence(self, item_id: str, n: int) -> Evidence:
+        """What speaks for each candidate of `n` available items of any category; raises UnknownItemError."""
+        wanted = _Wanted(self._row(item_id), True, None, self._popularity())
+        return self._evidence(wanted, n, *self._beside(item_id))
 
     def bought_together(self, item_id: str, n: int) -> list[SimilarItem]:
         """The `n` items that share baskets with an item by more than chance, best first; raises as `similar`."""
@@ -124,10 +129,7 @@ class Neighbourhood:
     def _wanted(self, item_id: str, category: str | None, available: bool) -> _Wanted | None:
         """What is asked for; None where there can be nothing, for no item is of that category."""
         catalogue, shop = self._items.catalogue, self._items.shop
-        row = catalogue.row(item_id)
-        if row is None or item_id in self._deleted:
-            raise UnknownItemError(f"item {item_id!r} is not in the catalogue; PUT /items/{{item_id}} makes it")
-        code = None
+        row, code = self._row(item_id), None
         if category is not None:
             if not shop.category:
                 raise NoCategoryError("a category is asked for, but the shop's profile names none")
@@ -136,6 +138,28 @@ class Neighbourhood:
                 return None
             code = values.index(category)
         return _Wanted(row, available, code, self._popularity())
+
+    def _row(self, item_id: str) -> int:
+        row = self._items.catalogue.row(item_id)
+        if row is None or item_id in self._deleted:
+            raise UnknownItemError(f"item {item_id!r} is not in the catalogue; PUT /items/{{item_id}} makes it")
+        return row
+
+    def _beside(self, item_id: str) -> tuple[dict[int, Neighbour], dict[int, Neighbour]]:
+        """What baskets say: neighbours bought together and bought instead, by row."""
+        lists = self._neighbours.of(item_id) or _NOTHING
+        return self._by_row(lists.together), self._by_row(lists.instead)
+
+    def _evidence(
+        self, wanted: _Wanted, n: int, together: Mapping[int, Neighbour], instead: Mapping[int, Neighbour]
+    ) -> Evidence:
+        near = self._near(wanted, n)
+        rows = np.unique(np.concatenate([near, *(np.array(list(each), np.int64) for each in (together, instead))]))
+        rows = rows[self._allowed(rows, wanted)]
+        return Evidence(
+            rows, self._cosines(wanted.row, rows), strengths(together, rows), strengths(instead, rows),
+            selling(rows, wanted.popularity),
+        )  # fmt: skip
 
     def _popularity(self) -> NDArray[np.float64]:
         return self._items.trending(day_of(self._as_of()), exact=False).weights
@@ -182,15 +206,15 @@ class Neighbourhood:
             if len(sharing) <= _OF_ONE_TEXT:
                 few += sharing
             else:
-                found.append(self._best_selling(np.array(sharing, np.int64), wanted))
+                found.append(self._bestselling(np.array(sharing, np.int64), wanted))
         rows = np.array(few, np.int64)
         return np.concatenate([rows[self._allowed(rows, wanted)], *found])
 
-    def _best_selling(self, rows: Rows, wanted: _Wanted) -> Rows:
+    def _bestselling(self, rows: Rows, wanted: _Wanted) -> Rows:
         rows = rows[self._allowed(rows, wanted)]
         if len(rows) <= _OF_ONE_TEXT:
             return rows
-        order = np.argpartition(-_popularity_of(rows, wanted.popularity), _OF_ONE_TEXT)
+        order = np.argpartition(-popularity_of(rows, wanted.popularity), _OF_ONE_TEXT)
         return rows[order[:_OF_ONE_TEXT]]
 
     def _slots(self, encoder: str, wanted: _Wanted) -> NDArray[np.bool_]:
@@ -259,28 +283,3 @@ class Neighbourhood:
             together=together[row].baskets if row in together else 0,
             instead=instead[row].baskets if row in instead else 0,
         )
-
-
-def _strengths(neighbours: Mapping[int, Neighbour], rows: Rows) -> NDArray[np.float64]:
-    """float64[k]: the neighbours' scores for ascending rows, 0 for others."""
-    out = np.zeros(len(rows))
-    if neighbours and len(rows):
-        theirs = np.fromiter(neighbours, np.int64, len(neighbours))
-        scores = np.array([each.score for each in neighbours.values()])
-        at = np.minimum(np.searchsorted(rows, theirs), len(rows) - 1)
-        there = rows[at] == theirs
-        out[at[there]] = scores[there]
-    return out
-
-
-def _popularity_of(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    out = np.zeros(len(rows))
-    known = rows < len(weights)
-    out[known] = weights[rows[known]]
-    return out
-
-
-def _selling(rows: Rows, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64[k]: the logarithm of the rows' purchases over that of the best seller's."""
-    most = float(weights.max(initial=0.0))
-    return np.log1p(_popularity_of(rows, weights)) / np.log1p(most) if most else np.zeros(len(rows))

@@ -69,6 +69,24 @@ GATEWAY_SECONDS = Histogram(
 GATEWAY_QUEUE = Gauge("headwater_gateway_queue", "Requests that wait for an answer")
 SERVED_LOST = Counter("headwater_gateway_served_lost_total", "Answers that could not be recorded in Kafka")
 
+# Similar items: the process that makes vectors and neighbours, and who answers from them.
+SIMILAR_DUE = Gauge("headwater_similar_due", "Items whose vectors have still to be published")
+SIMILAR_EMBEDDED = Counter("headwater_similar_embedded_total", "Texts turned into vectors")
+SIMILAR_COUNTS = Counter("headwater_similar_counts_total", "Looks for new baskets, by what came of them", ["outcome"])
+SIMILAR_COUNT_SECONDS = Histogram("headwater_similar_count_seconds", "Counting all baskets", buckets=_SLOW)
+SIMILAR_COUNTED_UNTIL = Gauge(
+    "headwater_similar_counted_until_timestamp_seconds", "Time of the newest basket that was counted, Unix time"
+)
+SIMILAR_BASKETS = Gauge("headwater_similar_baskets", "Baskets at the last count")
+SIMILAR_NEIGHBOURS = Gauge("headwater_similar_neighbours", "Items that have neighbours by their baskets")
+SIMILAR_PUBLISHED = Counter("headwater_similar_published_total", "Items whose neighbours were published anew")
+SIMILAR_SECONDS = Histogram(
+    "headwater_similar_seconds", "Answering a question about an item, inside the process", ["question"], buckets=_FAST
+)
+SIMILAR_SHOWN = Counter("headwater_similar_shown_total", "Items shown beside another, by what speaks for them", ["why"])
+SIMILAR_VECTORS = Gauge("headwater_similar_vectors", "Items that are found by their text")
+SIMILAR_LISTS = Gauge("headwater_similar_lists", "Items that are found by their baskets")
+
 # Models.
 MODEL_VERSION = Gauge("headwater_model_version", "Version of the bundle that is live in this process")
 MODEL_TRAINED = Gauge("headwater_model_trained_timestamp_seconds", "When the live bundle was made, Unix time")

@@ -1,8 +1,10 @@
 """Every query of the dashboard, run against the real Prometheus while real events and requests pass."""
 
+import contextlib
 import json
 import math
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -80,6 +82,12 @@ class Shop:
         self.ask(f"stranger-{uuid.uuid4().hex}")
         with urllib.request.urlopen(f"{self.gateway}/customers/looker-1/recommendations", timeout=10) as answer:  # noqa: S310
             assert answer.status == 200
+        for question in ("similar", "bought-together"):
+            with (
+                contextlib.suppress(urllib.error.HTTPError),  # the gateway may not have heard of the item yet
+                urllib.request.urlopen(f"{self.gateway}/items/board-1/{question}", timeout=10),  # noqa: S310
+            ):
+                pass
         self.publish(self.topics.interactions.name, "looker-0", b"not JSON")
         self.producer.flush(10)
 

@@ -8,8 +8,9 @@ from types import FrameType
 
 from feature_repo.shop import load_shop
 from streams.contracts.observability import READY, configure_logging, logger, serve_metrics
+from trainer.similarity.counting import Counting, Neighbours
 from trainer.similarity.encoders import load
-from trainer.similarity.service import Counting, Embeddings, Neighbours
+from trainer.similarity.service import Embeddings
 from trainer.similarity.settings import SimilaritySettings
 
 log = logger(__name__)

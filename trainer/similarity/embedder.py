@@ -13,7 +13,7 @@ from streams.contracts import embeddings
 from streams.contracts.compacted import Record
 from streams.contracts.embeddings import DIGEST_BYTES, Embedding
 from streams.contracts.events import Item
-from streams.contracts.observability import logger
+from streams.contracts.observability import SIMILAR_EMBEDDED, logger
 from trainer.similarity.encoders import TextEncoder
 from trainer.similarity.item_text import item_text
 
@@ -96,6 +96,7 @@ class Embedder:
             else:
                 new[wanted[0]] = wanted[1]
         if new:
+            SIMILAR_EMBEDDED.inc(len(new))
             for digest, vector in zip(new, self._encoder.encode(list(new.values())), strict=True):
                 self._remember(digest, vector.astype(np.float16))
         for item_id, wanted in changes.items():

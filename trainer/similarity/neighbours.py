@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from feature_repo.purchases import DAY
 from feature_repo.ragged import Int64
 from streams.contracts.operations import ItemNeighbours, Neighbour
 from trainer.similarity.baskets import Baskets
-from trainer.similarity.pairs import Pairs, instead, together
+from trainer.similarity.pairs import Pairs, blocks, instead, together
 
 Floats = NDArray[np.float64]
 
@@ -90,7 +89,7 @@ def share_taken(pairs: Pairs, plan: Plan) -> tuple[NDArray[np.bool_], Floats]:
 
 
 def neighbours(baskets: Baskets, kind: Int64, listed: NDArray[np.bool_], plan: Plan) -> Iterator[ItemNeighbours]:
-    """The neighbours of every item that has some.
+    """The neighbours of every item that has some, made as they are asked for.
 
     Parameters
     ----------
@@ -102,18 +101,15 @@ def neighbours(baskets: Baskets, kind: Int64, listed: NDArray[np.bool_], plan: P
     if not len(baskets):
         return
     until = int(baskets.time.max()) // 1000
-    counts = baskets.counts
-    left = instead(baskets, kind, plan.baskets, plan.within_days * DAY).where_listed(listed)
-    replaced = lists(left, *share_taken(left, plan), baskets.item_ids, plan.listed)
-    for every in together(baskets, plan.baskets):
-        pairs = every.where_listed(listed)
-        beside = lists(pairs, *beyond_chance(pairs, plan), baskets.item_ids, plan.listed)
-        for item in np.unique(pairs.anchor).tolist():
-            found, others = beside.get(item, []), replaced.pop(item, [])
-            if found or others:
-                yield _of(baskets.item_ids[item], until, int(counts[item]), found, others)
-    for item, others in replaced.items():
-        yield _of(baskets.item_ids[item], until, int(counts[item]), [], others)
+    ids, counts = baskets.item_ids, baskets.counts
+    beside = together(baskets, plan.baskets)
+    replacing = instead(baskets, kind, plan.baskets, plan.within_days * DAY)
+    for anchors in blocks(beside, replacing):
+        pairs, left = (each.of(anchors).where_listed(listed) for each in (beside, replacing))
+        found = lists(pairs, *beyond_chance(pairs, plan), ids, plan.listed)
+        others = lists(left, *share_taken(left, plan), ids, plan.listed)
+        for item in sorted(found.keys() | others.keys()):
+            yield _of(ids[item], until, int(counts[item]), found.get(item, []), others.get(item, []))
 
 
 def _of(item_id: str, until: int, baskets: int, together: list[Neighbour], instead: list[Neighbour]) -> ItemNeighbours:
@@ -135,18 +131,3 @@ def lists(
     ):
         found.setdefault(item, []).append(Neighbour(item_id=ids[partner], score=round(value, 4), baskets=count))
     return found
-
-
-def changed(
-    counted: Mapping[str, ItemNeighbours], published: Mapping[str, ItemNeighbours]
-) -> dict[str, ItemNeighbours | None]:
-    """What has to be published after a count, by item id; None for an item that has no neighbours any more.
-
-    That time has passed since is no change.
-    """
-    out: dict[str, ItemNeighbours | None] = {}
-    for item_id, found in counted.items():
-        before = published.get(item_id)
-        if before is None or msgspec.structs.replace(before, counted_until=found.counted_until) != found:
-            out[item_id] = found
-    return out | dict.fromkeys(published.keys() - counted.keys())

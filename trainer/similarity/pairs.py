@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.ragged import Int64, lengths_to_offsets, select
+from feature_repo.ragged import Int64, lengths_to_offsets, offsets_of, select
 from trainer.similarity.baskets import Baskets, groups, holders
 
 Floats = NDArray[np.float64]
 
-AT_ONCE = 4_000_000
+AT_ONCE = 1_000_000
 """Pairs counted in one go: what bounds the memory."""
 
 
@@ -58,26 +58,66 @@ class Pairs:
         return self.where(listed[self.anchor] & listed[self.partner])
 
 
-def together(baskets: Baskets, least: int) -> Iterator[Pairs]:
-    """Pairs of one basket, for a block of anchors at a time; `least`: baskets that both items must be in at least."""
-    n, counts = len(baskets.item_ids), baskets.counts
-    often = counts >= least
+@dataclass(frozen=True)
+class Beside:
+    """Who lies beside whom, ready to be counted: each item is the anchor of groups, each group has its partners.
+
+    Attributes
+    ----------
+    groups, starts
+        int64[k] and int64[n + 1]: the groups of each item, and where they begin.
+    partners, offsets
+        int64[m] and int64[g + 1]: the partners in each group, and where they begin; the anchor may be among them.
+    places
+        float64[n]: partners beside each item, in all its groups.
+    share
+        float64[n]: of all that may lie beside an item, what each item is.
+    """
+
+    groups: Int64
+    starts: Int64
+    partners: Int64
+    offsets: Int64
+    places: Floats
+    share: Floats
+
+    def of(self, anchors: Int64) -> Pairs:
+        """The pairs of some items, with what chance would give."""
+        n = len(self.share)
+        rows, bounds = select(self.starts, anchors)
+        lines, ends = select(self.offsets, self.groups[rows])
+        anchor = np.repeat(np.repeat(anchors, np.diff(bounds)), np.diff(ends))
+        partner = self.partners[lines]
+        other = anchor != partner
+        keys, count = np.unique(anchor[other] * n + partner[other], return_counts=True)
+        first, second = np.divmod(keys, n)
+        return Pairs(first, second, count, self.places[first] * self.share[second])
+
+
+def blocks(*counted: Beside) -> Iterator[Int64]:
+    """All anchors, int64[…] at a time: so many that about `AT_ONCE` pairs are counted of each kind."""
+    places = np.maximum.reduce([each.places for each in counted])
+    turn = np.cumsum(places + 1.0) // AT_ONCE
+    for anchors in np.split(np.arange(len(turn)), np.flatnonzero(np.diff(turn)) + 1):
+        if len(anchors):
+            yield anchors
+
+
+def together(baskets: Baskets, least: int) -> Beside:
+    """Pairs of one basket; `least`: baskets that both items must be in at least."""
+    n, often = len(baskets.item_ids), baskets.counts >= least
     kept = often[baskets.items]
     basket = np.repeat(np.arange(len(baskets)), baskets.sizes)[kept]
     sizes = np.bincount(basket, minlength=len(baskets))
     thin = Baskets(baskets.item_ids, baskets.items[kept], lengths_to_offsets(sizes), baskets.customer, baskets.time)
-    holding, starts = holders(thin)
-    # Places beside each item.
-    beside = np.bincount(thin.items, weights=(sizes - 1)[basket], minlength=n).astype(np.float64)
+    places = np.bincount(thin.items, weights=(sizes - 1)[basket], minlength=n).astype(np.float64)
+    del basket, kept
     share = np.bincount(thin.items, minlength=n) / max(len(thin.items), 1)
-    for anchors in _blocks(np.flatnonzero(often), beside):
-        rows, bounds = select(starts, anchors)
-        lines, ends = select(thin.offsets, holding[rows])
-        anchor = np.repeat(np.repeat(anchors, np.diff(bounds)), np.diff(ends))
-        yield _counted(anchor, thin.items[lines], beside, share)
+    holding, starts = holders(thin)
+    return Beside(holding, starts, thin.items, thin.offsets, places, share)
 
 
-def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Pairs:
+def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Beside:
     """Pairs of one kind of which the customer left the first and took the second the next time.
 
     Parameters
@@ -96,18 +136,17 @@ def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Pairs:
     before = np.flatnonzero(follows)
     left, came = _changes(parts, before, n)
     often = baskets.counts >= least
-    left, came = (each[often[each % n]] for each in (left, came))
     # Every item that left, beside every item that came in its turn; both sorted by turn.
-    turn, item = np.divmod(left, n)
-    turns, new = np.divmod(came, n)
-    offsets = lengths_to_offsets(np.bincount(turns, minlength=len(before)))
-    rows, bounds = select(offsets, turn)
-    anchor, partner = np.repeat(item, np.diff(bounds)), new[rows]
-    beside = np.bincount(anchor, minlength=n).astype(np.float64)
-    arrivals = np.bincount(partner, minlength=n)
+    turn, item = np.divmod(left[often[left % n]], n)
+    turns, new = np.divmod(came[often[came % n]], n)
+    leaving, coming = (np.bincount(each, minlength=len(before)) for each in (turn, turns))
+    places = np.bincount(item, weights=coming[turn], minlength=n).astype(np.float64)
+    arrivals = np.bincount(new, weights=leaving[turns], minlength=n)
     of_kind = np.bincount(np.maximum(kind, 0), weights=arrivals * (kind >= 0))
     share = arrivals / np.maximum(of_kind[np.maximum(kind, 0)], 1.0)
-    return _counted(anchor, partner, beside, share)
+    return Beside(
+        turn[np.argsort(item, kind="stable")], offsets_of(item, n), new, lengths_to_offsets(coming), places, share
+    )
 
 
 def _changes(parts: Baskets, before: Int64, n: int) -> tuple[Int64, Int64]:
@@ -118,18 +157,3 @@ def _changes(parts: Baskets, before: Int64, n: int) -> tuple[Int64, Int64]:
     old = np.repeat(turn, np.diff(had)) * n + parts.items[had_rows]
     new = np.repeat(turn, np.diff(has)) * n + parts.items[has_rows]
     return np.setdiff1d(old, new), np.setdiff1d(new, old)
-
-
-def _blocks(anchors: Int64, places: Floats) -> Iterator[Int64]:
-    """Anchors in turns of about `AT_ONCE` pairs."""
-    turn = np.cumsum(places[anchors] + 1) // AT_ONCE
-    for number in np.unique(turn):
-        yield anchors[turn == number]
-
-
-def _counted(anchor: Int64, partner: Int64, places: Floats, share: Floats) -> Pairs:
-    """The pairs of different items with their counts; float64[n] places beside each item, and its share of all."""
-    n, other = len(share), anchor != partner
-    keys, count = np.unique(anchor[other] * n + partner[other], return_counts=True)
-    first, second = np.divmod(keys, n)
-    return Pairs(first, second, count, places[first] * share[second])

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from tests.trainer.similarity.shops import table
-from trainer.similarity.baskets import read
-from trainer.similarity.neighbours import Plan, changed, lift, likelihood_ratio, neighbours, strength
+from trainer.similarity import pairs
+from trainer.similarity.neighbours import Plan, lift, likelihood_ratio, neighbours, strength
+from trainer.similarity.published import Published, digest
+from trainer.similarity.reading import read
 
 pytestmark = pytest.mark.trainer
 
@@ -15,7 +17,7 @@ PLAN = Plan(baskets=3, pairs=3)
 
 def counted(told, kinds=None, unlisted="", plan=PLAN):
     """Neighbours by item of baskets given as (customer, day, items)."""
-    baskets = read(table(told))
+    baskets = read([table(told)])
     kind = np.array([(kinds or {}).get(each, -1) for each in baskets.item_ids], np.int64)
     listed = np.array([each not in unlisted for each in baskets.item_ids])
     return {each.item_id: each for each in neighbours(baskets, kind, listed, plan)}
@@ -84,13 +86,24 @@ def test_the_likelihood_ratio_is_dunnings():
     assert ratio[1] == ratio[2] == 0
 
 
+def test_how_many_items_are_counted_at_once_changes_nothing(monkeypatch):
+    kinds = dict.fromkeys("defg", 0) | dict.fromkeys("hijklm", 1)
+    whole = counted(shop(), kinds)
+    assert any(each.instead for each in whole.values())
+    monkeypatch.setattr(pairs, "AT_ONCE", 50)
+    assert counted(shop(), kinds) == whole
+
+
 def test_only_what_changed_is_published():
-    before = counted(shop())
-    assert changed(before, before) == {}
-    later = {k: msgspec.structs.replace(v, counted_until=v.counted_until + 9) for k, v in before.items()}
-    assert changed(later, before) == {}
-    item = next(iter(before))
-    more = msgspec.structs.replace(before[item], baskets=before[item].baskets + 1)
-    assert changed(before | {item: more}, before) == {item: more}
-    assert changed({}, before) == dict.fromkeys(before)
-    assert changed(before, {}) == before
+    found, published = counted(shop()), Published()
+    assert all(published.differs(each) for each in found.values())
+    published.update((name, digest(each)) for name, each in found.items())
+    assert not any(published.differs(each) for each in found.values())
+    item, value = next(iter(found.items()))
+    assert not published.differs(msgspec.structs.replace(value, counted_until=value.counted_until + 9))
+    assert published.differs(msgspec.structs.replace(value, baskets=value.baskets + 1))
+    assert published.besides(set(found)) == set()
+    assert published.besides(set(found) - {item}) == {item}
+    published.update([], [item])
+    assert published.differs(value)
+    assert len(published) == len(found) - 1
