@@ -163,7 +163,8 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
 def main() -> None:
     """Choose on a stack of its own, and write build/bench/similar-choice.json."""
     console = Console()
-    world = Earlier.at(STATE / "complete_journey-earlier", "complete_journey", console, train_every=NEVER)
+    made = World.at(STATE / "complete_journey-earlier", "complete_journey", console, train_every=NEVER)
+    world = Earlier(made.site, console, made.source_name)
     try:
         world.stack.up(["streams", "similarity"])
         if not offline.commits(world.site.state / "offline"):

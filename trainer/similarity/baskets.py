@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.ragged import Int64, group_starts, lengths_to_offsets, offsets_of, select
+from feature_repo.ragged import Int64, group_starts, lengths_to_offsets, select
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,17 @@ class Baskets:
         rows, offsets = select(self.offsets, np.flatnonzero(kept))
         return Baskets(self.item_ids, self.items[rows], offsets, self.customer[kept], self.time[kept])
 
-
-def holders(baskets: Baskets) -> tuple[Int64, Int64]:
-    """Baskets by item: int64[m] numbers of baskets, and int64[n + 1] where each item's begin."""
-    order = np.argsort(baskets.items, kind="stable")
-    basket = np.repeat(np.arange(len(baskets)), baskets.sizes)
-    return basket[order], offsets_of(baskets.items, len(baskets.item_ids))
+    def by_customers(self, lines: int) -> Iterator[Baskets]:
+        """The baskets of some customers at a time, all of each: so many that they hold about so many items."""
+        starts = group_starts(self.customer)
+        turn = self.offsets[starts] // lines
+        first = np.append(starts[group_starts(turn)], len(self))
+        for start, end in zip(first.tolist(), first[1:].tolist(), strict=False):
+            begin = self.offsets[start]
+            yield Baskets(
+                self.item_ids, self.items[begin : self.offsets[end]], self.offsets[start : end + 1] - begin,
+                self.customer[start:end], self.time[start:end],
+            )  # fmt: skip
 
 
 def groups(baskets: Baskets, kind: Int64) -> tuple[Baskets, Int64]:

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.ragged import Int64, lengths_to_offsets, offsets_of, select
-from trainer.similarity.baskets import Baskets, groups, holders
+from trainer.similarity.baskets import Baskets, groups
 
 Floats = NDArray[np.float64]
+Int32 = NDArray[np.int32]
 
 AT_ONCE = 1_000_000
 """Pairs counted in one go: what bounds the memory."""
@@ -65,18 +66,18 @@ class Beside:
     Attributes
     ----------
     groups, starts
-        int64[k] and int64[n + 1]: the groups of each item, and where they begin.
+        int32[k] and int64[n + 1]: the groups of each item, and where they begin.
     partners, offsets
-        int64[m] and int64[g + 1]: the partners in each group, and where they begin; the anchor may be among them.
+        int32[m] and int64[g + 1]: the partners in each group, and where they begin; the anchor may be among them.
     places
         float64[n]: partners beside each item, in all its groups.
     share
         float64[n]: of all that may lie beside an item, what each item is.
     """
 
-    groups: Int64
+    groups: Int32
     starts: Int64
-    partners: Int64
+    partners: Int32
     offsets: Int64
     places: Floats
     share: Floats
@@ -107,14 +108,14 @@ def together(baskets: Baskets, least: int) -> Beside:
     """Pairs of one basket; `least`: baskets that both items must be in at least."""
     n, often = len(baskets.item_ids), baskets.counts >= least
     kept = often[baskets.items]
-    basket = np.repeat(np.arange(len(baskets)), baskets.sizes)[kept]
+    basket = np.repeat(np.arange(len(baskets), dtype=np.int32), baskets.sizes)[kept]
+    items = baskets.items[kept].astype(np.int32)
     sizes = np.bincount(basket, minlength=len(baskets))
-    thin = Baskets(baskets.item_ids, baskets.items[kept], lengths_to_offsets(sizes), baskets.customer, baskets.time)
-    places = np.bincount(thin.items, weights=(sizes - 1)[basket], minlength=n).astype(np.float64)
-    del basket, kept
-    share = np.bincount(thin.items, minlength=n) / max(len(thin.items), 1)
-    holding, starts = holders(thin)
-    return Beside(holding, starts, thin.items, thin.offsets, places, share)
+    places = np.bincount(items, weights=(sizes - 1)[basket], minlength=n).astype(np.float64)
+    share = np.bincount(items, minlength=n) / max(len(items), 1)
+    return Beside(
+        basket[np.argsort(items, kind="stable")], offsets_of(items, n), items, lengths_to_offsets(sizes), places, share
+    )
 
 
 def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Beside:
@@ -129,31 +130,36 @@ def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Beside:
     within
         Microseconds between the two baskets at most.
     """
+    n, often = len(baskets.item_ids), baskets.counts >= least
+    left, came, turns = [], [], 0
+    for some in baskets.by_customers(AT_ONCE):
+        count, gone, new = _changes(some, kind, within)
+        for all_of, side in ((left, gone), (came, new)):
+            all_of.append((side[:, often[side[1]]] + [[turns], [0]]).astype(np.int32))
+        turns += count
+    # Every item that left, beside every item that came in its turn; both sorted by turn.
+    turn, item = np.concatenate(left, axis=1)
+    arriving, arrived = np.concatenate(came, axis=1)
+    leaving, coming = (np.bincount(each, minlength=turns) for each in (turn, arriving))
+    places = np.bincount(item, weights=coming[turn], minlength=n).astype(np.float64)
+    arrivals = np.bincount(arrived, weights=leaving[arriving], minlength=n)
+    of_kind = np.bincount(np.maximum(kind, 0), weights=arrivals * (kind >= 0))
+    share = arrivals / np.maximum(of_kind[np.maximum(kind, 0)], 1.0)
+    groups_of = turn[np.argsort(item, kind="stable")]
+    return Beside(groups_of, offsets_of(item, n), arrived, lengths_to_offsets(coming), places, share)
+
+
+def _changes(baskets: Baskets, kind: Int64, within: int) -> tuple[int, Int64, Int64]:
+    """How often a customer came back to a kind, and int64[2, …] turn and item of what was left and of what was new."""
     n = len(baskets.item_ids)
     parts, kinds = groups(baskets, kind)
     follows = (parts.customer[1:] == parts.customer[:-1]) & (kinds[1:] == kinds[:-1]) & (kinds[1:] >= 0)
     follows &= parts.time[1:] - parts.time[:-1] <= within
     before = np.flatnonzero(follows)
-    left, came = _changes(parts, before, n)
-    often = baskets.counts >= least
-    # Every item that left, beside every item that came in its turn; both sorted by turn.
-    turn, item = np.divmod(left[often[left % n]], n)
-    turns, new = np.divmod(came[often[came % n]], n)
-    leaving, coming = (np.bincount(each, minlength=len(before)) for each in (turn, turns))
-    places = np.bincount(item, weights=coming[turn], minlength=n).astype(np.float64)
-    arrivals = np.bincount(new, weights=leaving[turns], minlength=n)
-    of_kind = np.bincount(np.maximum(kind, 0), weights=arrivals * (kind >= 0))
-    share = arrivals / np.maximum(of_kind[np.maximum(kind, 0)], 1.0)
-    return Beside(
-        turn[np.argsort(item, kind="stable")], offsets_of(item, n), new, lengths_to_offsets(coming), places, share
-    )
-
-
-def _changes(parts: Baskets, before: Int64, n: int) -> tuple[Int64, Int64]:
-    """What each part has that the next has not, and the reverse: int64 turn * n + item, sorted."""
     had_rows, had = select(parts.offsets, before)
     has_rows, has = select(parts.offsets, before + 1)
     turn = np.arange(len(before))
     old = np.repeat(turn, np.diff(had)) * n + parts.items[had_rows]
     new = np.repeat(turn, np.diff(has)) * n + parts.items[has_rows]
-    return np.setdiff1d(old, new), np.setdiff1d(new, old)
+    gone, come = (np.stack(np.divmod(each, n)) for each in (np.setdiff1d(old, new), np.setdiff1d(new, old)))
+    return len(before), gone, come

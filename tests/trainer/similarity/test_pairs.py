@@ -63,8 +63,8 @@ def test_together_counts_every_pair_of_every_basket(told, least, at_once):
 
 
 @settings(deadline=None)
-@given(BASKETS, st.integers(1, 3), st.integers(1, 30))
-def test_instead_counts_who_left_and_who_came_the_next_time(told, least, days):
+@given(BASKETS, st.integers(1, 3), st.integers(1, 30), st.integers(1, 40))
+def test_instead_counts_who_left_and_who_came_the_next_time(told, least, days, at_once):
     baskets = read([table(told)])
     kind = np.array([KIND[each] for each in baskets.item_ids], np.int64)
     held = Counter(item for _, _, items in words(baskets) for item in items)
@@ -79,7 +79,11 @@ def test_instead_counts_who_left_and_who_came_the_next_time(told, least, days):
             for (then, had), (now, has) in pairwise(mine):
                 if now - then <= days * DAY:
                     wanted.update((a, b) for a in had - has for b in has - had if min(held[a], held[b]) >= least)
-    found = instead(baskets, kind, least, days * DAY).of(np.arange(len(kind)))
+    before, pairs.AT_ONCE = pairs.AT_ONCE, at_once
+    try:
+        found = instead(baskets, kind, least, days * DAY).of(np.arange(len(kind)))
+    finally:
+        pairs.AT_ONCE = before
     assert as_counts(found, baskets.item_ids) == wanted
     arrivals = Counter()
     for (_, b), count in wanted.items():
