@@ -90,7 +90,7 @@ class Search:
         yield from self._redis(customer_id)
         yield self._ledger(customer_id)
         yield from self._offline(customer_id)
-        for topic in (topics.customers, topics.features_customers):
+        for topic in (topics.customers, topics.features_customers, topics.features_seen_ids):
             yield from self._compacted(topic, customer_id)
         yield from self.written(customer_id)
         for topic in (topics.interactions, topics.recommendation_requests, topics.recommendations):
@@ -172,7 +172,7 @@ class Search:
         mentions, topics = Mentions([customer_id]), self._settings.topics
         if topic is topics.dead_letters:
             return lambda message: mentions.in_letter(message.value())
-        if topic is topics.features_customers:  # binary: only the key says whose it is
+        if topic in (topics.features_customers, topics.features_seen_ids):  # binary: only the key says whose it is
             return lambda message: message.key() == customer_id.encode()
         return lambda message: mentions.in_record(message.key(), message.value())
 

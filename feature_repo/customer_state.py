@@ -38,13 +38,19 @@ class EventType(IntEnum):
 
 
 class CustomerRow(NamedTuple):
-    """One customer's state as bytes, the way it is stored."""
+    """One customer's state as bytes, the way it is stored; `sealed` changes once in `Limits.sealing` events."""
 
     history: bytes
     recent: bytes
     ids: bytes
     evicted: bytes
     position: int
+    sealed: bytes = b""
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is in it, as of a customer who was erased: whoever did something has an id."""
+        return not self.ids and not self.sealed
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,18 @@ class Limits:
     Attributes
     ----------
     purchases, recent, seen
-        Rows kept of each kind.
+        Rows kept of each kind; of `seen` at least so many.
     dedupe_window
         Microseconds of arrival time within which a repeated event id is a duplicate.
+    sealing
+        One event in so many seals the ids up to its own, see `feature_repo.deduplication`.
     """
 
     purchases: int = 4096
     recent: int = 64
     seen: int = 16384
     dedupe_window: int = 48 * 3_600_000_000
+    sealing: int = 32
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,9 @@ class CustomerStates:
     recent, recent_offsets
         ``RECENT[k]`` ordered by (time, item, type, weight), ``int64[n + 1]``.
     seen, seen_offsets
-        ``SEEN_ID[s]`` ordered by offset, ``int64[n + 1]``.
+        ``SEEN_ID[s]`` ordered by offset, ``int64[n + 1]``: since the last sealing.
+    sealed
+        ``[n]``, bytes of ``SEEN_ID[]`` ordered by offset: before that.
     evicted
         ``int64[n, 5]``: purchase lines, units, spend (minor units), first and last purchase instant of what
         left the history; the instants are 0 while nothing has.
@@ -90,6 +101,7 @@ class CustomerStates:
     recent_offsets: Int64
     seen: npt.NDArray[Any]
     seen_offsets: Int64
+    sealed: Sequence[bytes]
     evicted: npt.NDArray[np.int64]
     position: Int64
 
@@ -101,7 +113,7 @@ class CustomerStates:
         """Return the states of ``n`` customers of whom nothing is known."""
         zeros = np.zeros(n + 1, dtype=np.int64)
         return cls(
-            np.zeros(0, PURCHASE), zeros, np.zeros(0, RECENT), zeros, np.zeros(0, SEEN_ID), zeros,
+            np.zeros(0, PURCHASE), zeros, np.zeros(0, RECENT), zeros, np.zeros(0, SEEN_ID), zeros, [b""] * n,
             np.zeros((n, len(EVICTED_FIELDS)), dtype=np.int64), np.full(n, NOTHING_READ, dtype=np.int64),
         )  # fmt: skip
 
@@ -122,6 +134,7 @@ class CustomerStates:
             *unpack([row.history for row in whole], PURCHASE),
             *unpack([row.recent for row in whole], RECENT),
             *unpack([row.ids for row in whole], SEEN_ID),
+            [row.sealed for row in whole],
             evicted.reshape(n, len(EVICTED_FIELDS)),
             position,
         )
@@ -132,12 +145,12 @@ class CustomerStates:
         recent = _split(self.recent, self.recent_offsets)
         ids = _split(self.seen, self.seen_offsets)
         evicted = _split(np.ascontiguousarray(self.evicted, dtype="<i8"), np.arange(len(self) + 1))
-        return list(map(CustomerRow, history, recent, ids, evicted, self.position.tolist()))
+        return list(map(CustomerRow, history, recent, ids, evicted, self.position.tolist(), self.sealed))
 
     def without_ids(self) -> "CustomerStates":
         """Return the same without the events' ids, which no feature is made of."""
         nothing = np.zeros(len(self) + 1, dtype=np.int64)
-        return replace(self, seen=self.seen[:0], seen_offsets=nothing)
+        return replace(self, seen=self.seen[:0], seen_offsets=nothing, sealed=[b""] * len(self))
 
     def take(self, chosen: Int64) -> "CustomerStates":
         """Return the states of the chosen customers, in that order."""
@@ -148,7 +161,7 @@ class CustomerStates:
         s, s_offsets = select(self.seen_offsets, chosen)
         return CustomerStates(
             self.purchases[p], p_offsets, self.recent[r], r_offsets, self.seen[s], s_offsets,
-            self.evicted[chosen], self.position[chosen],
+            [self.sealed[at] for at in chosen.tolist()], self.evicted[chosen], self.position[chosen],
         )  # fmt: skip
 
 

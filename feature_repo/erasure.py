@@ -65,6 +65,7 @@ def erase(states: CustomerStates, position: Int64) -> Erased:
         recent_offsets=recent_offsets,
         seen=seen,
         seen_offsets=seen_offsets,
+        sealed=[b"" if leaves else ids for leaves, ids in zip(due.tolist(), states.sealed, strict=True)],
         evicted=np.where(due[:, None], np.zeros((1, len(EVICTED_FIELDS)), dtype=np.int64), states.evicted),
         position=np.maximum(states.position, position),
     )

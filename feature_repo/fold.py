@@ -5,70 +5,19 @@ outcome does not depend on how events are ordered or split into batches.
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.customer_state import RECENT, SEEN_ID, CustomerStates, EventType, Limits
+from feature_repo.customer_state import RECENT, CustomerStates, EventType, Limits
+from feature_repo.deduplication import deduplicate
+from feature_repo.events import Events, Outcome
 from feature_repo.heat import heat
 from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import PURCHASE, Purchases, canonical_order
-from feature_repo.ragged import Int64, append, group_ends, group_starts, keep_last, offsets_of, owners
-
-
-class Outcome(IntEnum):
-    """What became of an event."""
-
-    APPLIED = 0
-    DUPLICATE = 1
-    REPLAYED = 2
-    """It is in the state already."""
-    REPLAYED_DUPLICATE = 3
-    """It was read before and was a duplicate then."""
-
-
-@dataclass(frozen=True)
-class Events:
-    """A batch of valid events, in the order of their offsets.
-
-    Attributes
-    ----------
-    customer
-        ``int64[e]``: row of the event's customer in the states.
-    item, event
-        ``uint64[e]``: keys of the item and of the event's id.
-    type
-        ``int8[e]``: `EventType`.
-    time, arrival
-        ``int64[e]``: event time and arrival, microseconds since the epoch.
-    quantity, amount
-        ``int32[e]``: units (positive, for returns too) and the line's minor units (-1: unknown).
-    weight
-        ``float32[e]``: a rating's value, else the units.
-    offset
-        ``int64[e]``: offset in the customer's partition.
-    """
-
-    customer: Int64
-    item: npt.NDArray[np.uint64]
-    event: npt.NDArray[np.uint64]
-    type: npt.NDArray[np.int8]
-    time: Int64
-    quantity: npt.NDArray[np.int32]
-    amount: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    arrival: Int64
-    offset: Int64
-
-    def __len__(self) -> int:
-        return len(self.customer)
-
-    def take(self, chosen: npt.NDArray[Any]) -> "Events":
-        """Return the chosen events: an index or a mask."""
-        return Events(**{name: column[chosen] for name, column in vars(self).items()})
+from feature_repo.ragged import Int64, append, keep_last, offsets_of, owners
 
 
 @dataclass(frozen=True)
@@ -98,7 +47,7 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     limits
         Bounds of the state.
     """
-    outcome, seen, seen_offsets = _judge(states, events, limits)
+    outcome, remembered = deduplicate(states, events, limits)
     applied = events.take(outcome == Outcome.APPLIED)
     recent, recent_offsets = _fold_recent(states, applied, limits)
     lines, owner = _lines(applied)
@@ -112,85 +61,11 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     evicted = _evict(states.evicted, leaving, leaving_owner)
     position = states.position.copy()
     np.maximum.at(position, events.customer, events.offset)
-    new = CustomerStates(history, history_offsets, recent, recent_offsets, seen, seen_offsets, evicted, position)
+    new = CustomerStates(
+        history, history_offsets, recent, recent_offsets,
+        remembered.seen, remembered.seen_offsets, remembered.sealed, evicted, position,
+    )  # fmt: skip
     return Folded(new, outcome, deltas)
-
-
-def _judge(
-    states: CustomerStates, events: Events, limits: Limits
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[Any], Int64]:
-    """Tell replays and duplicates from new events, and remember the new ones' ids."""
-    n_old, n_new = len(states.seen), len(events)
-    owner = np.concatenate((owners(states.seen_offsets), events.customer))
-    ids = np.empty(n_old + n_new, dtype=SEEN_ID)
-    ids[:n_old] = states.seen
-    ids["event"][n_old:], ids["offset"][n_old:], ids["arrival"][n_old:] = (
-        events.event,
-        events.offset,
-        events.arrival,
-    )
-
-    replayed = events.offset <= states.position[events.customer]
-    outcome = np.where(replayed, Outcome.REPLAYED, Outcome.APPLIED).astype(np.int8)
-    candidates = np.flatnonzero(_may_repeat(owner, ids["event"], n_old))
-    order = candidates[np.lexsort((candidates, ids["offset"][candidates], ids["event"][candidates], owner[candidates]))]
-    starts = group_starts(owner[order], ids["event"][order])
-    ends = group_ends(starts, len(order))
-    several = ends - starts > 1
-    for start, end in zip(starts[several], ends[several], strict=True):
-        _judge_repeats(ids, order[start:end].tolist(), n_old, outcome, limits.dedupe_window)
-
-    applied = np.flatnonzero(outcome == Outcome.APPLIED)
-    new = applied[np.argsort(events.customer[applied], kind="stable")]
-    return outcome, *_remember(states, ids[n_old + new], events.customer[new], limits)
-
-
-def _may_repeat(owner: Int64, event: npt.NDArray[np.uint64], n_old: int) -> npt.NDArray[np.bool_]:
-    """Return a mask of the ids that share a hash bucket with an id of this batch: few, and every true repeat."""
-    bucket = ((event ^ (owner.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))) >> np.uint64(44)).astype(np.int64)
-    in_batch = np.bincount(bucket[n_old:], minlength=1 << 20)
-    mask: npt.NDArray[np.bool_] = in_batch[bucket] > 0
-    mask[n_old:] = (in_batch[bucket[n_old:]] > 1) | np.isin(bucket[n_old:], bucket[:n_old][mask[:n_old]])
-    return mask
-
-
-def _judge_repeats(
-    ids: npt.NDArray[Any], rows: list[int], n_old: int, outcome: npt.NDArray[np.int8], window: int
-) -> None:
-    """Walk one customer's occurrences of one event id by offset: what is not the first within the window repeats."""
-    accepted_offset, accepted_arrival = None, None
-    for row in rows:
-        offset, arrival = int(ids["offset"][row]), int(ids["arrival"][row])
-        if row < n_old:
-            accepted_offset, accepted_arrival = offset, arrival
-            continue
-        repeats = accepted_arrival is not None and arrival - accepted_arrival <= window and offset != accepted_offset
-        if outcome[row - n_old] == Outcome.REPLAYED:
-            outcome[row - n_old] = Outcome.REPLAYED_DUPLICATE if repeats else Outcome.REPLAYED
-        elif repeats:
-            outcome[row - n_old] = Outcome.DUPLICATE
-        else:
-            accepted_offset, accepted_arrival = offset, arrival
-
-
-def _remember(
-    states: CustomerStates, new: npt.NDArray[Any], owner: Int64, limits: Limits
-) -> tuple[npt.NDArray[Any], Int64]:
-    """Keep each customer's ids that a later repeat could still meet within the window.
-
-    What is applied lies behind all that was applied before, so the new ids, sorted by owner and offset, are appended.
-    """
-    ids, offsets = append(states.seen, states.seen_offsets, new, owner)
-    if len(ids) and int(np.ptp(ids["arrival"])) > limits.dedupe_window:
-        whose = owners(offsets)
-        newest = np.full(len(states), np.iinfo(np.int64).min)
-        np.maximum.at(newest, whose, ids["arrival"])
-        keep = ids["arrival"] >= newest[whose] - limits.dedupe_window
-        ids, offsets = ids[keep], offsets_of(whose[keep], len(states))
-    if np.diff(offsets).max(initial=0) > limits.seen:
-        keep = keep_last(offsets, limits.seen)
-        ids, offsets = ids[keep], offsets_of(owners(offsets)[keep], len(states))
-    return ids, offsets
 
 
 def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerStates, EventType, Limits
-from feature_repo.fold import DEFAULT_LIMITS, Events, fold
+from feature_repo.events import Events
+from feature_repo.fold import DEFAULT_LIMITS, fold
 from feature_repo.items_state import ItemStates, apply_deltas, empty_items
 from feature_repo.keys import item_keys
 

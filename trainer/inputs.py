@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from feature_repo.catalogue import Catalogue
-from feature_repo.fold import Events
+from feature_repo.events import Events
 from feature_repo.keys import item_keys
 from feature_repo.point_in_time import TYPE_CODES, Log
 from feature_repo.shop import Shop

@@ -19,7 +19,8 @@ from confluent_kafka import Consumer
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerStates
-from feature_repo.fold import Outcome, fold
+from feature_repo.events import Outcome
+from feature_repo.fold import fold
 from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty_items
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Client, send

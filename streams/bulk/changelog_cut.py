@@ -1,13 +1,14 @@
 """The state as the changelogs tell it, cut where it is known to be whole.
 
-A batch is sent to the changelogs record by record, to several partitions of two topics. After a crash any part of
+A batch is sent to the changelogs record by record, to several partitions of three topics. After a crash any part of
 the last batch may be there and any part may be missing; a customer may be ahead of the items, or the items ahead of
 each other. Taking every key's last record would lose or double what lies between.
 
 Therefore the state is cut. ``features-positions`` says of every partition of the stream a position ``x`` before
 which everything is in the changelogs; it is said after the batch that ends there was delivered. Every record says
 how far it is: a customer's ``position`` is its last event's offset, an item part's is the end of its batch. Of each
-key the newest record *before the cut* is taken: ``position < x`` of customers, ``position <= x`` of parts. What is
+key the newest record *before the cut* is taken: ``position < x`` of customers and of their sealed ids, ``position
+<= x`` of parts. What is
 beyond the cut is left out, and comes again from the stream, which goes on at ``x``.
 
 Why that is exact. (1) The state of a key at a position depends on the events before it alone: kernels do not see how
@@ -28,9 +29,8 @@ log: a reset, or the base of a new epoch. A tombstone of an erased customer has 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exports without __all__
@@ -44,6 +44,7 @@ from feature_repo.items_state import ITEM_STATE
 from streams.bulk.rebuilt import Block, CantRebuildError, Parts
 from streams.contracts.partitioner import partition_of
 from streams.contracts.topics import Topics
+from streams.ingest.changelog import customer_row, position_of
 from streams.ingest.feature_positions import read_markers
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import Backfilled
@@ -56,12 +57,19 @@ _MARGIN_MS = 60_000
 """How much younger than the lag a record beyond the cut must be: reading takes a while, clocks differ."""
 
 
+class Held(NamedTuple):
+    """A record; `at` is its timestamp."""
+
+    position: int
+    value: bytes
+    at: int
+
+
 @dataclass
 class Cut:
     """The newest record of each key before a cut, as records come in the order of the log."""
 
-    held: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
-    """Key -> position, value, timestamp."""
+    held: dict[str, Held] = field(default_factory=dict)
     oldest_beyond: int | None = None
     """Timestamp of the oldest record beyond the cut."""
 
@@ -80,8 +88,8 @@ class Cut:
             self.oldest_beyond = min(at, self.oldest_beyond or at)
         elif value is None:
             self.held.pop(key, None)
-        elif position <= 0 or key not in self.held or position >= self.held[key][0]:
-            self.held[key] = position, value, at
+        elif position <= 0 or key not in self.held or position >= self.held[key].position:
+            self.held[key] = Held(position, value, at)
 
 
 class ChangelogCut:
@@ -125,26 +133,32 @@ class ChangelogCut:
         self._homes = next(iter(found)).partitions
         # Ends are looked up after the positions were read: what these promise is before those.
         self._ends = {
-            name: self._ends_of(name) for name in (topics.features_customers.name, topics.features_items.name)
+            topic.name: self._ends_of(topic.name)
+            for topic in (topics.features_customers, topics.features_seen_ids, topics.features_items)
         }
         self._lag_ms = {name: self._lag_of(name) for name in self._ends}
         self._total = sum(end - low for ends in self._ends.values() for low, end in ends.values())
 
     def customers(self) -> Iterator[Block]:
-        """Yield customers, a partition of the changelog after the other."""
-        topic = self._topics.features_customers.name
+        """Yield customers, a partition of their changelogs after the other: a key is on the same one in both."""
+        topic, seen_ids = self._topics.features_customers.name, self._topics.features_seen_ids.name
         for partition in self._ends[topic]:
-            cut = Cut()
-            for message in self._messages(topic, partition):
-                key, value = (message.key() or b"").decode(), message.value()
-                position = _position_header(message) if value is None else msgspec.msgpack.decode(value)["position"]
-                inside = position is not None and position < self._cut_of(partition_of(key.encode(), self._homes))
-                cut.take(key, position, value, message.timestamp()[1], inside)
-            self._check(topic, cut)
+            cut, sealed = self._cut(topic, partition), self._cut(seen_ids, partition)
             names = list(cut.held)
             for first in range(0, len(names), _BLOCK):
                 some = names[first : first + _BLOCK]
-                yield _block(some, [cut.held[name] for name in some])
+                yield _block(some, [(cut.held[name], sealed.held.get(name)) for name in some])
+
+    def _cut(self, topic: str, partition: int) -> Cut:
+        """Cut a partition of a changelog that has customers as keys."""
+        cut = Cut()
+        for message in self._messages(topic, partition):
+            key, value = (message.key() or b"").decode(), message.value()
+            position = _position_header(message) if value is None else position_of(value)
+            inside = position is not None and position < self._cut_of(partition_of(key.encode(), self._homes))
+            cut.take(key, position, value, message.timestamp()[1], inside)
+        self._check(topic, cut)
+        return cut
 
     def parts(self) -> dict[str, Parts]:
         """Return the items' parts by source."""
@@ -203,12 +217,19 @@ def _position_header(message: Message) -> int | None:
     return next((int(value) for name, value in headers if name == "position"), None)
 
 
-def _block(names: list[str], found: list[tuple[int, bytes, int]]) -> Block:
-    rows = [CustomerRow(**msgspec.msgpack.decode(value)) for _, value, _ in found]
+def _row(name: str, state: Held, sealed: Held | None) -> CustomerRow:
+    try:
+        return customer_row(state.value, sealed.value if sealed else None)
+    except ValueError as error:
+        raise CantRebuildError(f"customer {name!r} can't be made of its changelogs: {error}") from error
+
+
+def _block(names: list[str], found: list[tuple[Held, Held | None]]) -> Block:
+    rows = [_row(name, state, sealed) for name, (state, sealed) in zip(names, found, strict=True)]
     states = CustomerStates.from_rows(rows)
-    arrived = np.array([at for _, _, at in found], dtype=np.int64) * 1000
+    arrived = np.array([state.at for state, _ in found], dtype=np.int64) * 1000
     for place, row in enumerate(rows):
-        seen = np.frombuffer(row.ids, dtype=SEEN_ID)
+        seen = np.frombuffer(row.sealed + row.ids, dtype=SEEN_ID)
         if len(seen):
             arrived[place] = seen["arrival"].max()
     return Block(names, states, rows, arrived)

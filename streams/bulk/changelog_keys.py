@@ -26,9 +26,13 @@ class ChangelogKeys:
 
 
 def read_keys(topics: Topics, config: Mapping[str, Any]) -> ChangelogKeys:
-    """Read both changelogs for their keys."""
+    """Read the changelogs for their keys."""
     return ChangelogKeys(
-        {key.decode() for key in _keys(topics.features_customers.name, config)},
+        {
+            key.decode()
+            for topic in (topics.features_customers, topics.features_seen_ids)
+            for key in _keys(topic.name, config)
+        },
         _keys(topics.features_items.name, config),
         set(read_markers(topics, config).partitions),
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.customer_state import EventType
-from feature_repo.fold import Events
+from feature_repo.events import Events
 from feature_repo.keys import event_keys, item_keys
 
 _EVENTS_AT_ONCE = 150_000

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.customer_state import NOTHING_READ, CustomerStates
-from feature_repo.fold import Outcome, fold
+from feature_repo.events import Outcome
+from feature_repo.fold import fold
 from feature_repo.items_state import ItemDeltas, ItemStates, apply_deltas, empty_items
 from feature_repo.keys import item_keys
 from streams import offline

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.customer_state import CustomerRow, CustomerStates
+from feature_repo.deduplication import renumber
 from feature_repo.items_state import ItemStates, total
-from feature_repo.ragged import owners
 from streams.ingest.item_writer import BACKFILL
 from streams.ingest.start import Backfilled
 
@@ -39,11 +39,8 @@ class Block:
     def as_base(self) -> "Block":
         """Return the same customers as if a backfill had brought them: offsets of an old topic mean nothing."""
         n = len(self.customer_ids)
-        seen = self.states.seen.copy()
         # Ids are ordered by offset; below zero they stay so, and are none that the stream will bring.
-        who, ends = owners(self.states.seen_offsets), self.states.seen_offsets[1:]
-        seen["offset"] = np.arange(len(seen)) - ends[who] + BASE
-        states = replace(self.states, seen=seen, position=np.full(n, BASE, dtype=np.int64))
+        states = replace(renumber(self.states, BASE), position=np.full(n, BASE, dtype=np.int64))
         return Block(self.customer_ids, states, states.rows(), self.arrived)
 
 

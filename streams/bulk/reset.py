@@ -15,7 +15,7 @@ from feature_repo.views import CUSTOMER, ITEM, ViewLayout, customer_purchases, i
 from streams import compaction
 from streams.bulk.backfill import Stores
 from streams.ingest.changelog import Changelog
-from streams.ingest.customer_writer import EVICTED, IDS
+from streams.ingest.customer_writer import EVICTED, IDS, SEALED
 from streams.ingest.start import BACKFILL_KEY
 
 _AT_ONCE = 1000
@@ -24,7 +24,7 @@ _AT_ONCE = 1000
 def reset(stores: Stores, shop: Shop) -> None:
     """Do it; workers must not be writing meanwhile."""
     customers = customer_purchases(shop)
-    own = [name.encode() for name in (POSITION, IDS, EVICTED)]
+    own = [name.encode() for name in (POSITION, IDS, SEALED, EVICTED)]
     changelog = Changelog(stores.sender, stores.topics)
     for keys in _batches(stores, customers):
         send(stores.client, [(b"HDEL", key, *_fields(customers), *own) for key in keys])

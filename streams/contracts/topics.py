@@ -103,6 +103,7 @@ class Topics:
     recommendations: Topic
     served: Topic
     features_customers: Topic
+    features_seen_ids: Topic
     features_items: Topic
     features_positions: Topic
     training_triggers: Topic
@@ -145,6 +146,10 @@ class Topics:
             features_customers=_topic(
                 f"{prefix}features-customers", 4, dict(_CHANGELOG), "customer_id", None,
                 "headwater", "Changelog of customers' state (MessagePack).",
+            ),
+            features_seen_ids=_topic(
+                f"{prefix}features-seen-ids", 4, dict(_CHANGELOG), "customer_id", None,
+                "headwater", "Changelog of the ids by which customers' older events are known again (MessagePack).",
             ),
             features_items=_topic(
                 f"{prefix}features-items", 4, dict(_CHANGELOG), "source:item_id", None,

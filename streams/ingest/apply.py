@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.erasure import Erased, erase
-from feature_repo.fold import Folded, Outcome, fold
+from feature_repo.events import Outcome
+from feature_repo.fold import Folded, fold
 from feature_repo.items_state import ItemDeltas, apply_deltas
 from feature_repo.online_store import Outcome as Write
 from feature_repo.online_store import Outcomes
@@ -150,7 +151,7 @@ class Applier:
         self._mark(held, records.start)
         self._step("customers")
         touched = np.arange(len(states)) if redo else np.flatnonzero(folded.states.position > states.position)
-        customers_written = self._post_customers(held, batch, rows, states, folded, touched)
+        customers_written = self._post_customers(held, batch, rows, folded, touched, redo)
         self._step("items")
         items_written = self._items.post(source, records.stop, parts, newest) if parts else None
         meanwhile()
@@ -252,9 +253,9 @@ class Applier:
         held: Held,
         batch: Batch,
         rows_before: Sequence[CustomerRow | None],
-        before: CustomerStates,
         folded: Folded,
         touched: npt.NDArray[np.int64],
+        redo: bool,
     ) -> Callable[[], None]:
         """Begin to write customers' rows; what is returned waits for them and tells the changelog."""
         if len(touched) == 0:
@@ -262,12 +263,14 @@ class Applier:
         states = folded.states.take(touched)
         rows = states.rows()
         ids = [batch.customer_ids[at] for at in touched.tolist()]
-        arrived = np.zeros(len(before), dtype=np.int64)
+        arrived = np.zeros(len(rows_before), dtype=np.int64)
         np.maximum.at(arrived, batch.events.customer, batch.events.arrival)
-        back = ((np.diff(before.seen_offsets) == 0) & (before.position >= 0))[touched]  # erased, and here again
-        if back.any():
-            self._customers.keep([ids[at] for at in np.flatnonzero(back)])
         stored = [rows_before[at] for at in touched.tolist()]
+        back = [name for name, row in zip(ids, stored, strict=True) if row and row.blank and row.position >= 0]
+        if back:  # erased, and here again
+            self._customers.keep(back)
+        # What a batch is done again for may not have reached the changelog the first time.
+        sealed = None if redo else [row.sealed if row else b"" for row in stored]
         posted = self._customers.post(ids, states, rows, arrived[touched], before=stored)
 
         def done() -> None:
@@ -275,7 +278,7 @@ class Applier:
             for customer, row in zip(ids, rows, strict=True):
                 self._cache.put(customer, row, _size(row))
             self._step("customers changelog")
-            self._changelog.customers(ids, rows)
+            self._changelog.customers(ids, rows, sealed)
 
         return done
 
@@ -322,4 +325,4 @@ def _counts(outcomes: npt.NDArray[np.int8]) -> Iterator[tuple[Outcome, int]]:
 def _size(row: CustomerRow | None) -> int:
     if row is None:
         return _ROW_BYTES
-    return _ROW_BYTES + len(row.history) + len(row.recent) + len(row.ids)
+    return _ROW_BYTES + len(row.history) + len(row.recent) + len(row.ids) + len(row.sealed)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.customer_state import EventType
-from feature_repo.fold import Events
+from feature_repo.events import Events
 from feature_repo.keys import event_keys, item_keys
 from streams.contracts.codec import Limits, decode_interaction
 from streams.contracts.codec import line_amount as amount_of

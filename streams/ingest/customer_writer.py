@@ -1,6 +1,7 @@
 """Customers' rows between the online store and the kernels."""
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,19 @@ from streams.contracts.observability import STORE_ROWS
 IDS = "hw:ids"
 """The field of a customer's hash with the ids of its latest events, ``SEEN_ID[]``."""
 
+SEALED = "hw:sealed-ids"
+"""The field with the ids before those: written once in a while, see `feature_repo.deduplication`."""
+
 EVICTED = "hw:evicted"
 """The field of a customer's hash with the sums of what left its history, ``int64[5]``."""
+
+
+class _Change(Enum):
+    """What of a row is written."""
+
+    LOOKED = auto()
+    BOUGHT = auto()
+    ALL = auto()
 
 
 class CustomerWriter:
@@ -39,18 +51,21 @@ class CustomerWriter:
         self._selection = Selection.of(
             self._layout,
             features={CUSTOMER_PURCHASES: ("history", "recent")},
-            extra=(IDS, EVICTED, POSITION),
+            extra=(IDS, SEALED, EVICTED, POSITION),
         )
 
     def read(self, customer_ids: Sequence[str]) -> list[CustomerRow | None]:
         """Return the stored rows, None for customers of whom nothing was ever read."""
         found = self._store.read_rows(self._selection, customer_ids)
         return [
-            None if position is None else CustomerRow(history, recent, ids or b"", evicted or b"", int(position))
-            for history, recent, ids, evicted, position in zip(
+            None
+            if position is None
+            else CustomerRow(history, recent, ids or b"", evicted or b"", int(position), sealed or b"")
+            for history, recent, ids, sealed, evicted, position in zip(
                 found.blobs(CUSTOMER_PURCHASES, "history"),
                 found.blobs(CUSTOMER_PURCHASES, "recent"),
                 found.own_field(IDS),
+                found.own_field(SEALED),
                 found.own_field(EVICTED),
                 found.own_field(POSITION),
                 strict=True,
@@ -75,8 +90,8 @@ class CustomerWriter:
         ----------
         states, rows: the same `n` customers, as columns and packed.
         times: ``int64[n]``, when each customer's last event arrived, microseconds since the epoch.
-        before: ``[n]`` what is thought to be stored. Where that is so and no purchase has come, most of the row stays
-            as it is, for its features are made of purchases.
+        before: ``[n]`` what is thought to be stored. Where that is so, only what may have changed is written: never
+            what is sealed, and without a purchase nothing that is made of purchases.
         replace_same: also replace rows of the same position, as a repeated backfill does.
         """
         return self.post(customer_ids, states, rows, times, before=before, replace_same=replace_same)()
@@ -93,34 +108,32 @@ class CustomerWriter:
     ) -> Posted:
         """Begin what `write` does."""
         n = len(customer_ids)
-        looked, bought = list[int](), list(range(n))
-        if before is not None:
-            only = [_only_looked(old, new) for old, new in zip(before, rows, strict=True)]
-            looked, bought = [at for at in range(n) if only[at]], [at for at in range(n) if not only[at]]
-
+        known = before or [None] * n
+        groups: dict[_Change, list[int]] = {change: [] for change in _Change}
+        for at, (old, new) in enumerate(zip(known, rows, strict=True)):
+            groups[_change(old, new)].append(at)
         columns_of = states.without_ids()
 
-        def whole(chosen: list[int]) -> Posted:
-            return self._post_whole(
+        def written(change: _Change, chosen: list[int]) -> Posted:
+            return self._post(
+                change,
                 [customer_ids[at] for at in chosen],
                 columns_of.take(np.array(chosen, dtype=np.int64)),
                 [rows[at] for at in chosen],
                 times[chosen],
+                [old.position for at in chosen if (old := known[at]) is not None],
                 replace_same,
             )
 
-        updated = self._post_updates(customer_ids, rows, times, before or (), looked) if looked else None
-        written = whole(bought) if bought else None
+        posted = [(chosen, written(change, chosen)) for change, chosen in groups.items() if chosen]
 
         def done() -> Outcomes:
             outcomes = np.full(n, Outcome.OTHER, dtype=np.int8)
-            if updated is not None:
-                outcomes[looked] = updated()
-            if written is not None:
-                outcomes[bought] = written()
+            for chosen, replies in posted:
+                outcomes[chosen] = replies()
             # Redis had another version of these rows than was thought.
             if rest := np.flatnonzero(outcomes == Outcome.OTHER).tolist():
-                outcomes[rest] = whole(rest)()
+                outcomes[rest] = written(_Change.ALL, rest)()
             return outcomes
 
         STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(n)
@@ -128,64 +141,42 @@ class CustomerWriter:
 
     def take_away(self, customer_ids: Sequence[str], positions: Sequence[int]) -> Outcomes:
         """Remove erased customers' rows, where their position has grown to that of the erasure."""
-        return fences.take_away(self._store, self._layout, customer_ids, positions, (IDS, EVICTED))
+        return fences.take_away(self._store, self._layout, customer_ids, positions, (IDS, SEALED, EVICTED))
 
     def keep(self, customer_ids: Sequence[str]) -> None:
         """Let customers stay who were erased and have come back."""
         fences.keep(self._store, self._layout.entity, customer_ids)
 
-    def _post_updates(
+    def _post(
         self,
-        customer_ids: Sequence[str],
-        rows: Sequence[CustomerRow],
-        times: npt.NDArray[np.int64],
-        before: Sequence[CustomerRow | None],
-        chosen: list[int],
-    ) -> Posted:
-        """Write what a look at an item changes."""
-        some = [rows[at] for at in chosen]
-        return self._store.post_updates(
-            self._layout,
-            [customer_ids[at] for at in chosen],
-            {"recent": [row.recent for row in some]},
-            times[chosen],
-            [row.position for row in some],
-            [old.position for at in chosen if (old := before[at]) is not None],
-            version_field=POSITION,
-            extra={IDS: [row.ids for row in some]},
-        )
-
-    def _post_whole(
-        self,
+        change: _Change,
         customer_ids: Sequence[str],
         states: CustomerStates,
         rows: Sequence[CustomerRow],
         times: npt.NDArray[np.int64],
+        bases: Sequence[int],
         replace_same: bool,
     ) -> Posted:
-        columns: dict[str, Any] = {
-            **customer_features(self._shop, states, self._catalogue),
-            "history": [row.history for row in rows],
-            "recent": [row.recent for row in rows],
-        }
-        return self._store.post_rows(
-            self._layout,
-            customer_ids,
-            columns,
-            times,
-            states.position,
-            version_field=POSITION,
-            extra={IDS: [row.ids for row in rows], EVICTED: [row.evicted for row in rows]},
-            replace_same=replace_same,
+        columns: dict[str, Any] = {"recent": [row.recent for row in rows]}
+        extra = {IDS: [row.ids for row in rows]}
+        if change is not _Change.LOOKED:
+            columns |= customer_features(self._shop, states, self._catalogue)
+            columns["history"] = [row.history for row in rows]
+            extra[EVICTED] = [row.evicted for row in rows]
+        if change is _Change.ALL:
+            extra[SEALED] = [row.sealed for row in rows]
+            return self._store.post_rows(
+                self._layout, customer_ids, columns, times, states.position, version_field=POSITION, extra=extra,
+                replace_same=replace_same,
+            )  # fmt: skip
+        return self._store.post_updates(
+            self._layout, customer_ids, columns, times, states.position, bases, version_field=POSITION, extra=extra
         )
 
 
-def _only_looked(before: CustomerRow | None, after: CustomerRow) -> bool:
-    """Whether nothing was bought since a row that was written whole: one of an erased customer has no ids."""
-    return (
-        before is not None
-        and before.ids != b""
-        and before.history == after.history
-        and before.evicted == after.evicted
-        and before.position < after.position
-    )
+def _change(before: CustomerRow | None, after: CustomerRow) -> _Change:
+    """Tell what has changed since a row that was written whole: one of an erased customer is blank."""
+    if before is None or before.blank or before.sealed != after.sealed or before.position >= after.position:
+        return _Change.ALL
+    same = before.history == after.history and before.evicted == after.evicted
+    return _Change.LOOKED if same else _Change.BOUGHT

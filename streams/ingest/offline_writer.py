@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from feature_repo.fold import Events
+from feature_repo.events import Events
 from streams import offline
 from streams.contracts.events import Interaction
 from streams.contracts.observability import OFFLINE_ROWS

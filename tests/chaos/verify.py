@@ -23,6 +23,7 @@ from streams.contracts.codec import Limits, encode
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.operations import DeadLetter
 from streams.ingest.batch import Records, decode
+from streams.ingest.changelog import customer_row
 from streams.ingest.customer_writer import CustomerWriter
 from streams.settings import Settings
 from tests.chaos.traffic import Traffic
@@ -119,8 +120,9 @@ def _states(out: Verification, settings: Settings, store: OnlineStore, shop: Sho
     writer = CustomerWriter(store, shop, Catalogue(shop.item_attributes))
     stored = dict(zip(customers, writer.read(list(customers)), strict=True))
     out.compare("customers' states (one pass)", customers, stored)
+    sealed = dict(_last(settings, settings.topics.features_seen_ids.name))
     changes = {
-        name: CustomerRow(**msgspec.msgpack.decode(value))
+        name: customer_row(value, sealed.get(name))
         for name, value in _last(settings, settings.topics.features_customers.name)
     }
     out.compare("customers' changelog", customers, changes)

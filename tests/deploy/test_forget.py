@@ -79,7 +79,7 @@ def test_nothing_is_left_but_what_has_an_end(site: IngestSite) -> None:
     left = rows(erased.output)
     nothing = [
         "Redis: features, profile, record", "ledger of erasures", "offline store, next training set", "customers",
-        "features-customers", "served", "dead-letters",
+        "features-customers", "features-seen-ids", "served", "dead-letters",
     ]  # fmt: skip
     assert {name: left[name] for name in nothing} == dict.fromkeys(nothing, "nothing"), erased.output
     assert int(left["interactions"]) > 10, "Kafka still has them, and the table says until when"

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from feature_repo.customer_state import CustomerStates, Limits
 from feature_repo.erasure import erase
-from feature_repo.fold import Events, fold
+from feature_repo.events import Events
+from feature_repo.fold import fold
 from feature_repo.items_state import DAYS, TOTALS, ItemDeltas, apply_deltas, empty_items, places
 from tests.feature_repo.test_fold import ROW, make
 

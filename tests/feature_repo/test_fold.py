@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.customer_state import CustomerStates, EventType, Limits
-from feature_repo.fold import Events, Outcome, fold
+from feature_repo.events import Events, Outcome
+from feature_repo.fold import fold
 from feature_repo.items_state import NO_SLOT, SLOT, SLOTS, ItemDeltas, apply_deltas, empty_items
 from feature_repo.purchases import DAY
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.customer_state import CustomerStates, Limits
-from feature_repo.fold import Events, fold
+from feature_repo.events import Events
+from feature_repo.fold import fold
 from feature_repo.items_state import ItemStates, apply_deltas, empty_items
 from feature_repo.keys import event_keys, item_keys
 from feature_repo.materialise import customer_features, histories_of

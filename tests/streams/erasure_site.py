@@ -11,7 +11,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import CustomerRow, CustomerStates
-from feature_repo.fold import Outcome, fold
+from feature_repo.events import Outcome
+from feature_repo.fold import fold
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import DAYS, TOTALS, apply_deltas, empty_items, places, total
 from feature_repo.online_store import POSITION
@@ -147,7 +148,9 @@ def assert_as_expected(site: IngestSite) -> Expected:
         assert site.client.ttl(key) == -1, "a customer who is there must stay"
     changes = site.changelog(site.settings.topics.features_customers.name)
     assert {name for name, value in changes.items() if not value} == set(gone)
-    assert {n: CustomerRow(**msgspec.msgpack.decode(value)) for n, value in changes.items() if value} == stored
+    assert site.changed_customers() == stored
+    sealed = site.changelog(site.settings.topics.features_seen_ids.name)
+    assert {name for name, value in sealed.items() if not value} >= set(gone)
     _assert_items(site, wanted)
     table = offline.interactions(site.offline)
     rows = zip(*(table[name].to_pylist() for name in ("partition", "offset", "event_id")), strict=True)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from feature_repo.fold import Outcome
+from feature_repo.events import Outcome
 from streams.contracts.codec import encode
 from streams.contracts.operations import Reason
 from streams.ingest import service

@@ -258,7 +258,9 @@ def forget(site: IngestSite) -> None:
     recreate(site)
     shutil.rmtree(site.offline)
     topics, admin = site.settings.topics, AdminClient(site.settings.kafka_config())
-    for topic in (topics.features_customers, topics.features_items, topics.features_positions):
+    for topic in (
+        topics.features_customers, topics.features_seen_ids, topics.features_items, topics.features_positions,
+    ):  # fmt: skip
         admin.delete_topics([topic.name])[topic.name].result()
         until(lambda name=topic.name: name not in admin.list_topics(timeout=10).topics)  # type: ignore[misc]
         admin.create_topics([NewTopic(topic.name, topic.partitions, 1, config=dict(topic.config))])[topic.name].result()
