@@ -83,6 +83,7 @@ def test_what_stays_is_what_the_events_after_the_erasure_give(stream, purchases)
     alone.apply(events.take(keep))
     for name in ("purchases", "purchase_offsets", "recent", "recent_offsets", "seen", "seen_offsets", "evicted"):
         np.testing.assert_array_equal(getattr(split.states, name), getattr(alone.states, name), err_msg=name)
+    assert split.states.sealed == alone.states.sealed
     for item, state in split.items.items():
         newest = int(state["newest_day"][0])
         assert split.counts(item, newest) == alone.counts(item, newest), item

@@ -130,6 +130,7 @@ def test_states_survive_packing(n):
     back = CustomerStates.from_rows([*states.rows(), None])
     for name in ("purchases", "recent", "seen"):
         np.testing.assert_array_equal(getattr(back, name), getattr(states, name))
+    assert back.sealed == [*states.sealed, b""]
     assert back.position.tolist()[:3] == states.position.tolist()
     assert len(back) == 4
 
