@@ -6,26 +6,35 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 import numpy as np
-import pyarrow.compute as pc
 
-from benchmarks.http_load import request, steady
-from benchmarks.similar_quality import Judged, Lists, category_popular, later_baskets, same_value
+from benchmarks.http_load import request, saturated, steady
+from benchmarks.similar_orders import beside, by_count, by_lift, by_plain_lift, by_significance
+from benchmarks.similar_quality import (
+    Judged,
+    Lists,
+    best_sellers,
+    category_popular,
+    later_baskets,
+    lists_with,
+    same_value,
+)
 from benchmarks.withdrawal import Catalogue
 from deploy.demo.world import World
 from serving.similar.answers import UnknownItemError
-from serving.similar.similar_items import SimilarItems
+from serving.similar.similar_items import BLEND, SimilarItems
 from serving.similar.standalone import Standalone, standalone
 from serving.similar.vectors import recall
 from streams import offline
 from streams.contracts.codec import decode_item
 from streams.contracts.events import Item
+from trainer.similarity.neighbours import Plan
 from trainer.similarity.reading import COLUMNS, read
 
 Say = Callable[[str], None]
@@ -33,9 +42,11 @@ Say = Callable[[str], None]
 THESIS_MS = 300.0
 QUESTIONS = 5_000
 PER_SECOND = 50.0
+CONNECTIONS = 8
 PROBES = 20
 TIMEOUT_S = 900.0
 RECENT_DAYS = 30
+ORDERS = {"count": by_count, "plain_lift": by_plain_lift, "significance": by_significance}
 
 
 def run(world: World, say: Say = lambda _: None) -> dict[str, Any]:
@@ -91,7 +102,7 @@ def _recall(similar: SimilarItems) -> float:
 
 
 def _inside(found: Standalone, some: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Milliseconds of a call, by kind of question."""
+    """Milliseconds of a call, and calls a second of one thread, by kind of question."""
     similar, catalogue = found.similar, found.items.catalogue
     category = found.items.shop.category
     values = catalogue.attribute_values(category)
@@ -114,7 +125,11 @@ def _timed(ask: Callable[[int], object], n: int) -> dict[str, float]:
         start = time.perf_counter()
         ask(k)
         milliseconds.append((time.perf_counter() - start) * 1000)
-    return {"p50_ms": float(np.percentile(milliseconds, 50)), "p99_ms": float(np.percentile(milliseconds, 99))}
+    return {
+        "p50_ms": float(np.percentile(milliseconds, 50)),
+        "p99_ms": float(np.percentile(milliseconds, 99)),
+        "per_s": 1000 * len(milliseconds) / sum(milliseconds),
+    }
 
 
 def _over_rest(world: World, some: Sequence[str], seconds: float = 20.0) -> dict[str, Any]:
@@ -128,7 +143,9 @@ def _over_rest(world: World, some: Sequence[str], seconds: float = 20.0) -> dict
 
     host, port = where.hostname or "", where.port or 80
     asyncio.run(steady(host, port, requests(), PER_SECOND, 2.0))  # connections, caches
-    return asyncio.run(steady(host, port, requests(), PER_SECOND, seconds)).figures()
+    at_rate = asyncio.run(steady(host, port, requests(), PER_SECOND, seconds)).figures()
+    most = asyncio.run(saturated(host, port, requests(), CONNECTIONS, seconds / 4))
+    return at_rate | {"saturated_per_s": most.statuses[200] / most.seconds}
 
 
 def _changes(world: World, found: Standalone) -> dict[str, Any]:
@@ -178,31 +195,45 @@ def _gone(found: Standalone, item: Item, target: Item) -> bool:
 
 
 def quality(world: World, similar: SimilarItems) -> dict[str, Any]:
-    """Hit rates at 10 on baskets after the cut, and the share of neighbours of the same product type."""
+    """Hit rates at 10 on baskets after the cut, and the share of neighbours of the same product type; all customers."""
     attributes = {item.item_id: item.attributes for item in world.source.items()}
     shop = world.shop
     category = {item: found.get(shop.category, "") for item, found in attributes.items()}
     kind = {item: found.get("product_type", "") for item, found in attributes.items()}
-    before = offline.interactions(world.site.state / "offline", columns=COLUMNS, until_time=world.cut + 1)
-    recent = before.filter(pc.greater(before["time"], world.cut - RECENT_DAYS * 86_400_000_000))
-    later = later_baskets(world.source, world.cut)
+    store, day = world.site.state / "offline", 86_400_000_000
+    before = read(offline.parts(store, until_time=world.cut + 1, columns=COLUMNS))
+    popular = category_popular(before.where(before.time > world.cut - RECENT_DAYS * day), category)
+    later, staples = later_baskets(world.source, world.cut), best_sellers(before)
     ways: dict[str, Lists] = {
-        "category_popular": category_popular(read([recent]), category),
-        **{f"similar_blend_{blend}": _lists(similar, blend) for blend in (0.0, 0.25, 0.5, 0.75, 1.0)},
+        "category_popular": popular,
+        **{f"similar_blend_{blend}": _lists(similar, blend) for blend in (0.0, BLEND, 1.0)},
         "bought_together": cache(lambda item: [each.item_id for each in _answer(similar.bought_together, item)]),
     }
-    figures: dict[str, Any] = {"baskets": len(later), "anchors": int(later.sizes.sum())}
+    asked = [later.item_ids[item] for item in np.unique(later.items).tolist()]
+    figures: dict[str, Any] = {"baskets": len(later), "anchors": int(later.sizes.sum()), "items": len(asked)}
     for name, lists in ways.items():
         judged = Judged(later, lists)
         figures[name] = {
             "next_basket": judged.next_baskets(),
             "same_basket": judged.same_basket(),
-            "same_product_type": same_value(later.item_ids, lists, kind),
+            "same_product_type": same_value(asked, lists, kind),
         }
+    listed = np.array([each in attributes for each in before.item_ids])
+    orders = beside(before, listed, {**ORDERS, "lift_with_prior": by_lift(Plan().prior)})
+    others: dict[str, Lists] = {name: _listed(found) for name, found in orders.items()}
+    others |= {"category_popular": popular, "best_sellers": lambda item: [each for each in staples if each != item]}
+    figures["together_by"] = {
+        name: Judged(later, lists).same_basket() | {"with_a_best_seller": lists_with(staples, map(lists, asked))}
+        for name, lists in others.items()
+    }
     return figures
 
 
-def _lists(similar: SimilarItems, blend: float) -> Callable[[str], list[str]]:
+def _listed(found: Mapping[str, Sequence[str]]) -> Lists:
+    return lambda item: found.get(item, [])
+
+
+def _lists(similar: SimilarItems, blend: float) -> Lists:
     return cache(lambda item: [each.item_id for each in _answer(lambda i, n: similar.similar(i, n, blend=blend), item)])
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmarks import similar as bench
+from benchmarks.similar_orders import beside, by_lift
 from benchmarks.similar_quality import AT, Judged, best_sellers, later_baskets, lists_with, same_value
-from benchmarks.stage import NEVER, STATE
-from deploy.demo.world import DAY, DAYS_LIVE, World
+from benchmarks.similar_stage import Past, history
+from deploy.demo.world import DAYS_LIVE
 from deploy.stack.site import ROOT
 from serving.items_table import ItemsTable
 from serving.similar.blend import Taste, best, blended
@@ -32,8 +33,7 @@ from streams.contracts.codec import encode
 from streams.contracts.compacted import Record
 from trainer.similarity import neighbours
 from trainer.similarity.baskets import Baskets
-from trainer.similarity.neighbours import Plan, beyond_chance
-from trainer.similarity.pairs import blocks, together
+from trainer.similarity.neighbours import Plan
 from trainer.similarity.reading import COLUMNS, read
 
 PRIORS = (1.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -46,20 +46,6 @@ ALIKE = 0.8
 """Of the items shown as similar, how many have to be of the item's own product type."""
 
 
-class Earlier(World):
-    """The shop as it was `DAYS_LIVE` days before the days that are judged."""
-
-    @property
-    def cut(self) -> int:
-        """The beginning of the days that are chosen on, microseconds since the epoch."""
-        return self.judged_from - DAYS_LIVE * DAY
-
-    @property
-    def judged_from(self) -> int:
-        """Protocol A's cut: nothing from here on is looked at."""
-        return super().cut
-
-
 class Setting(NamedTuple):
     """What is to be chosen for similar items."""
 
@@ -68,7 +54,7 @@ class Setting(NamedTuple):
     blend: float
 
 
-def choose(world: Earlier, console: Console) -> dict[str, Any]:
+def choose(world: Past, console: Console) -> dict[str, Any]:
     """Choose, in two steps, each by one figure under one condition.
 
     1. `prior`: bought together finds most in the same basket, while no more than `STAPLES` of its lists hold one of
@@ -81,16 +67,17 @@ def choose(world: Earlier, console: Console) -> dict[str, Any]:
     attributes = {item.item_id: item.attributes for item in world.source.items()}
     listed = np.array([each in attributes for each in before.item_ids])
     console.print(f"{len(before)} baskets before, {len(later)} after; {len(np.unique(later.items))} items asked about")
-    priors = {str(prior): _judged_together(before, later, listed, prior) for prior in PRIORS}
+    lists = beside(before, listed, {str(prior): by_lift(prior) for prior in PRIORS})
+    priors = {prior: _judged_together(later, found, best_sellers(before)) for prior, found in lists.items()}
     allowed = {prior: found for prior, found in priors.items() if found["lists_with_staples"] <= STAPLES}
     prior = float(max(allowed or priors, key=lambda each: priors[each]["same_basket"]))
     console.print(priors, f"prior {prior}")
     with standalone(world.settings) as found:
         kind = _numbers([attributes.get(each, {}).get(world.shop.category, "") for each in before.item_ids])
         near = _neighbourhood(found.items, found.similar.intake, before, kind, listed, Plan(prior=prior))
-        lists = _lists(near, [later.item_ids[item] for item in np.unique(later.items).tolist()])
+        settings = _lists(near, [later.item_ids[item] for item in np.unique(later.items).tolist()])
     product_type = {item: each.get("product_type", "") for item, each in attributes.items()}
-    tried = {setting: _judged_similar(later, found, product_type) for setting, found in lists.items()}
+    tried = {setting: _judged_similar(later, found, product_type) for setting, found in settings.items()}
     alike = {setting: each for setting, each in tried.items() if each["same_product_type"] >= ALIKE}
     chosen = max(alike or tried, key=lambda setting: tried[setting]["next_basket"])
     return {
@@ -101,17 +88,10 @@ def choose(world: Earlier, console: Console) -> dict[str, Any]:
     }
 
 
-def _judged_together(before: Baskets, later: Baskets, listed: NDArray[np.bool_], prior: float) -> dict[str, float]:
-    """Lists bought together by lift with one prior."""
-    plan, beside = Plan(prior=prior), together(before, Plan().baskets)
-    found: dict[str, list[str]] = {}
-    for anchors in blocks(beside):
-        pairs = beside.of(anchors).where_listed(listed)
-        for item, near in neighbours.lists(pairs, *beyond_chance(pairs, plan), before.item_ids, AT).items():
-            found[before.item_ids[item]] = [each.item_id for each in near]
+def _judged_together(later: Baskets, found: Mapping[str, Sequence[str]], staples: set[str]) -> dict[str, float]:
     return {
         "same_basket": Judged(later, lambda item: found.get(item, [])).same_basket()["hit_rate"],
-        "lists_with_staples": lists_with(best_sellers(before), found.values()),
+        "lists_with_staples": lists_with(staples, found.values()),
     }
 
 
@@ -163,17 +143,9 @@ def _numbers(values: Sequence[str]) -> NDArray[np.int64]:
 def main() -> None:
     """Choose on a stack of its own, and write build/bench/similar-choice.json."""
     console = Console()
-    made = World.at(STATE / "complete_journey-earlier", "complete_journey", console, train_every=NEVER)
-    world = Earlier(made.site, console, made.source_name)
-    try:
-        world.stack.up(["streams", "similarity"])
-        if not offline.commits(world.site.state / "offline"):
-            world.publish_catalogue()
-            world.backfill()
+    with history(console, ["streams", "similarity"], days_before=DAYS_LIVE) as world:
         bench.until_made(world)
         figures = choose(world, console)
-    finally:
-        world.stack.down()
     out: Path = ROOT / "build" / "bench" / "similar-choice.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))

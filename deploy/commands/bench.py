@@ -83,9 +83,9 @@ def rest(console: Console, asked: Asked) -> Figures:
 def similar(console: Console, asked: Asked) -> Figures:
     """Similar items inside a process and over HTTP, beside the thesis's; and what they are worth on real baskets."""
     from benchmarks import similar as bench
-    from benchmarks.stage import ANSWERING, shop
+    from benchmarks.similar_stage import history
 
-    with shop(console, parts=[*ANSWERING, "gateway", "similarity"]) as world:
+    with history(console, ["streams", "gateway", "similarity"]) as world:
         return bench.run(world, lambda text: console.print(f"  [dim]{text}[/]"))
 
 

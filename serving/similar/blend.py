@@ -24,7 +24,7 @@ class Taste:
         What the best seller has before an item that nobody buys, all else equal.
     """
 
-    half: float = 0.05
+    half: float = 0.2
     sells: float = 0.1
 
 

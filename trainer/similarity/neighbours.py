@@ -43,7 +43,7 @@ class Plan:
     baskets: int = 5
     pairs: int = 3
     significance: float = 10.83
-    prior: float = 20.0
+    prior: float = 5.0
     doubt: float = 5.0
     listed: int = 50
     within_days: int = 60

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.ragged import Int64, lengths_to_offsets, offsets_of, select
+from feature_repo.ragged import Int64, lengths_to_offsets, select
 from trainer.similarity.baskets import Baskets, groups
 
 Floats = NDArray[np.float64]
@@ -86,7 +86,7 @@ class Beside:
         """The pairs of some items, with what chance would give."""
         n = len(self.share)
         rows, bounds = select(self.starts, anchors)
-        lines, ends = select(self.offsets, self.groups[rows])
+        lines, ends = select(self.offsets, self.groups[rows].astype(np.int64))
         anchor = np.repeat(np.repeat(anchors, np.diff(bounds)), np.diff(ends))
         partner = self.partners[lines]
         other = anchor != partner
@@ -114,7 +114,12 @@ def together(baskets: Baskets, least: int) -> Beside:
     places = np.bincount(items, weights=(sizes - 1)[basket], minlength=n).astype(np.float64)
     share = np.bincount(items, minlength=n) / max(len(items), 1)
     return Beside(
-        basket[np.argsort(items, kind="stable")], offsets_of(items, n), items, lengths_to_offsets(sizes), places, share
+        basket[np.argsort(items, kind="stable")],
+        lengths_to_offsets(np.bincount(items, minlength=n)),
+        items,
+        lengths_to_offsets(sizes),
+        places,
+        share,
     )
 
 
@@ -131,7 +136,9 @@ def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Beside:
         Microseconds between the two baskets at most.
     """
     n, often = len(baskets.item_ids), baskets.counts >= least
-    left, came, turns = [], [], 0
+    left: list[Int32] = []
+    came: list[Int32] = []
+    turns = 0
     for some in baskets.by_customers(AT_ONCE):
         count, gone, new = _changes(some, kind, within)
         for all_of, side in ((left, gone), (came, new)):
@@ -146,7 +153,14 @@ def instead(baskets: Baskets, kind: Int64, least: int, within: int) -> Beside:
     of_kind = np.bincount(np.maximum(kind, 0), weights=arrivals * (kind >= 0))
     share = arrivals / np.maximum(of_kind[np.maximum(kind, 0)], 1.0)
     groups_of = turn[np.argsort(item, kind="stable")]
-    return Beside(groups_of, offsets_of(item, n), arrived, lengths_to_offsets(coming), places, share)
+    return Beside(
+        groups_of,
+        lengths_to_offsets(np.bincount(item, minlength=n)),
+        arrived,
+        lengths_to_offsets(coming),
+        places,
+        share,
+    )
 
 
 def _changes(baskets: Baskets, kind: Int64, within: int) -> tuple[int, Int64, Int64]:
