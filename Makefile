@@ -32,9 +32,8 @@ down: .venv/installed ## Stop the local stack, and the demo's
 demo: setup ## From a year of real purchases to a changed recommendation, start to end (STAY=1 leaves it running)
 	@.venv/bin/python -m deploy.demo $(if $(STAY),--stay)
 
-test: setup ## All tests, on the real stack
-	.venv/bin/python -m pytest -m "not trainer" --ignore=tests/trainer
-	.venv-trainer/bin/python -m pytest -m trainer tests/trainer
+test: setup ## All tests, on the real stack (LANES="streams chaos" for some; tests/lanes.py has their names)
+	@.venv/bin/python -m tests.lanes $(LANES)
 
 chaos: setup ## Kill everything again and again under load, then check the whole store (CHAOS="--seed 3 --minutes 4")
 	@.venv/bin/python -m tests.chaos $(CHAOS)

@@ -15,12 +15,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from deploy.stack.site import Site, read_environment
 from deploy.stack.stack import Stack, StackError
 from deploy.stack.steps import Feast
+from tests.conftest import KEPT
 
 
 def site(state: Path, **settings: str) -> Site:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "KAFKA_", "REDIS_"))
-    }
+    foreign = ("HEADWATER_", "KAFKA_", "REDIS_")
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or not name.startswith(foreign)}
     return Site.of({**kept, "HEADWATER_STATE": str(state), **settings})
 
 

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from confluent_kafka import Message
@@ -114,20 +116,45 @@ def test_a_tombstone_of_a_customer_leads_to_them_even_if_nobody_was_there_when_i
         thread.join(60)
 
 
+def configure(admin: AdminClient, kind: ResourceType, name: str, **settings: str | None) -> None:
+    """Set what is configured of a topic or a broker; None: the default again."""
+    entries = [
+        ConfigEntry(
+            setting.replace("_", "."),
+            value,
+            incremental_operation=AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET,
+        )
+        for setting, value in settings.items()
+    ]
+    resource = ConfigResource(kind, name, incremental_configs=entries)
+    admin.incremental_alter_configs([resource])[resource].result()
+
+
+@contextmanager
+def eager_cleaner(admin: AdminClient) -> Iterator[None]:
+    """Kafka's cleaner looks for work several times a second, and not every 15 seconds."""
+    configure(admin, ResourceType.BROKER, "1", log_cleaner_backoff_ms="200")
+    try:
+        yield
+    finally:
+        configure(admin, ResourceType.BROKER, "1", log_cleaner_backoff_ms=None)
+
+
 def test_what_was_deleted_is_gone_once_kafka_has_compacted_the_topic(site: IngestSite) -> None:
     """With times so short that one can wait for it."""
     topics, config = site.settings.topics, site.settings.kafka_config()
-    short = {"segment.ms": "200", "max.compaction.lag.ms": "200", "delete.retention.ms": "0"}
+    admin = AdminClient(config)
     for topic in (topics.served, topics.dead_letters):
-        resource = ConfigResource(
-            ResourceType.TOPIC,
-            topic.name,
-            incremental_configs=[
-                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in short.items()
-            ],
-        )
-        admin = AdminClient(config)
-        admin.incremental_alter_configs([resource])[resource].result()
+        configure(
+            admin, ResourceType.TOPIC, topic.name,
+            segment_ms="200", max_compaction_lag_ms="200", delete_retention_ms="0",
+        )  # fmt: skip
+    with eager_cleaner(admin):
+        await_compaction(site)
+
+
+def await_compaction(site: IngestSite) -> None:
+    topics, config = site.settings.topics, site.settings.kafka_config()
     answer(site, "r1", "c1")
     answer(site, "r2", "c2")
     reject_all(site)
