@@ -21,6 +21,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Connections, connect
 from feature_repo.shop import Shop, load_shop
+from streams.at_once import at_once
 from streams.compaction import Compaction, Compactor
 from streams.contracts.codec import encode
 from streams.contracts.observability import READY, TRIGGERS, configure_logging, logger, serve_metrics
@@ -40,10 +41,7 @@ from streams.upserts import Customers, Items, Raw
 log = logger(__name__)
 
 TAKE = 2000
-"""Records that an agent takes at a time."""
-
-WITHIN_S = 0.2
-"""Seconds that it waits for so many."""
+"""Records that an agent takes at a time, at most."""
 
 LOOK_S = 1.0
 """Seconds between two looks at whether training is due."""
@@ -115,7 +113,7 @@ def _add_agent(app: faust.App, settings: Settings, topic: Topic, make: Callable[
     upserter = _upserter(settings, topic, make, app.conf.id)
 
     async def agent(stream: Any) -> AsyncIterable[None]:
-        async for events in stream.take_events(TAKE, WITHIN_S):
+        async for events in at_once(stream, TAKE):
             records = [_raw(event.message) for event in events]
             # An agent that raises would go on with the next batch: nothing but Redis or Kafka coming back helps.
             async for attempt in AsyncRetrying(
