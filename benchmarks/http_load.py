@@ -54,10 +54,17 @@ def post(target: str, message: Any, headers: dict[str, str] | None = None) -> by
 
 
 class Connection:
-    """One connection, made anew where the server closes it. For one request at a time."""
+    """One connection, made anew where the server closes it. For one request at a time.
 
-    def __init__(self, host: str, port: int) -> None:
+    Parameters
+    ----------
+    patience_s
+        An answer that takes longer counts as none.
+    """
+
+    def __init__(self, host: str, port: int, patience_s: float = PATIENCE_S) -> None:
         self._where = host, port
+        self._patience_s = patience_s
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def exchange(self, raw: bytes) -> tuple[int, bytes]:
@@ -67,14 +74,14 @@ class Connection:
         """
         used = self._open is not None
         try:
-            return await asyncio.wait_for(self._exchange(raw), PATIENCE_S)
+            return await asyncio.wait_for(self._exchange(raw), self._patience_s)
+        except TimeoutError:  # is an OSError too, but the server has the request: sent again it would be there twice
+            self.close()
+            return 0, b""
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             stale = used and not (isinstance(error, asyncio.IncompleteReadError) and error.partial)
             return await self.exchange(raw) if stale else (0, b"")
-        except TimeoutError:
-            self.close()
-            return 0, b""
 
     async def _exchange(self, raw: bytes) -> tuple[int, bytes]:
         if self._open is None:

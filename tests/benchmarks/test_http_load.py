@@ -8,13 +8,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from benchmarks.bad_requests import bad_requests
-from benchmarks.http_load import Tally, post, request, saturated, steady
+from benchmarks.http_load import Connection, Tally, post, request, saturated, steady
 
 Work = Callable[[str, int], Awaitable[Tally]]
 
 
-def served(work: Work, status: str = "200 OK", wait_s: float = 0.0, close: bool = False) -> tuple[Tally, list[str]]:
-    """What `work` counts of a server that answers everything so, and the request lines that the server saw."""
+def served(
+    work: Work, status: str = "200 OK", wait_s: float = 0.0, close: bool = False, late: tuple[str, float] = ("", 0.0)
+) -> tuple[Tally, list[str]]:
+    """What `work` counts of a server that answers everything so, and the request lines that the server saw.
+
+    late: a path whose answer takes so many seconds.
+    """
     seen: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -23,7 +28,7 @@ def served(work: Work, status: str = "200 OK", wait_s: float = 0.0, close: bool 
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 await reader.readexactly(int(head.partition("Content-Length: ")[2].partition("\r\n")[0]))
                 seen.append(head.partition("\r\n")[0])
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(late[1] if head.split()[1] == late[0] else wait_s)
                 if close:
                     return
                 body = b"" if head.startswith("HEAD") else b"ok"
@@ -68,6 +73,20 @@ def test_other_statuses_and_lost_connections_are_counted() -> None:
     assert set(tally.statuses) == {503}
     tally, _ = served(lambda host, port: steady(host, port, asking(), 50, 0.1), close=True)
     assert tally.statuses == {0: 5}
+
+
+def test_what_is_not_answered_in_time_is_not_sent_again() -> None:
+    async def work(host: str, port: int) -> Tally:
+        connection, tally = Connection(host, port, patience_s=0.2), Tally()
+        for raw in (request("GET", "/soon"), request("GET", "/late"), request("GET", "/soon")):
+            status, _ = await connection.exchange(raw)
+            tally.statuses[status] += 1
+        connection.close()
+        return tally
+
+    tally, seen = served(work, late=("/late", 0.6))
+    assert tally.statuses == {200: 2, 0: 1}
+    assert [line.split()[1] for line in seen] == ["/soon", "/late", "/soon"]
 
 
 def test_bad_requests_are_the_same_in_every_run_and_of_every_kind() -> None:
