@@ -45,7 +45,7 @@ def make_app(gateway: Gateway) -> FastAPI:
     )  # fmt: skip
     app.state.gateway = gateway
     for module in ROUTES:
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)  # an included router is looked through twice a request
     problems.install(app)
     app.add_middleware(BodyLimit, limit=settings.gateway_max_body_bytes)
     surround(app, settings, gateway.security)

@@ -17,7 +17,7 @@ from streams.contracts.partitioner import partition_of
 from streams.contracts.topics import Topic
 from streams.upsert_positions import UpsertPositions
 
-EVERY_S = 0.01
+EVERY_S = 0.005
 """Seconds between two looks at how far the streams are."""
 
 KAFKA_TIMEOUT_S = 5.0

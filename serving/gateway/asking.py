@@ -8,6 +8,7 @@ import uuid
 from fastapi.responses import Response
 
 from serving.gateway import schemas
+from serving.gateway.messages import RecommendationOrder
 from serving.gateway.problems import Problem
 from serving.gateway.state import Gateway
 from serving.inbox import Address, Asked, Position
@@ -42,6 +43,25 @@ async def answered(
     if answer.reply.status is Status.ERROR:
         raise Problem(500, "internal", "the service failed on this request; its log says why")
     return schemas.reply(answer.reply)
+
+
+async def ordered(
+    gateway: Gateway, order: RecommendationOrder, customer_id: str, visit: Visit | None = None
+) -> Response:
+    """Have an order answered that came as a body; raises as `answered`."""
+    request = RecommendationRequest(
+        customer_id=customer_id,
+        n=order.n,
+        as_of=order.as_of,
+        context=order.context,
+        exclude_items=order.exclude_items,
+        exclude_purchased=order.exclude_purchased,
+        categories=order.categories,
+        deadline_ms=order.deadline_ms,
+        diversity=order.diversity,
+        explain=order.explain,
+    )
+    return await answered(gateway, request, None if order.as_of is None else order.as_of * 1000, visit)
 
 
 def pairs(context: list[str]) -> dict[str, str]:

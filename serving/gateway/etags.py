@@ -64,7 +64,7 @@ class Preconditions:
         return self.if_none_match is not None and _matches(self.if_none_match, current, weak=True)
 
 
-def for_writes(
+async def for_writes(
     if_match: Annotated[str | None, Header(description="Tags of which the record must have one; `*`: any")] = None,
     if_none_match: Annotated[str | None, Header(description="`*`: there must be no record yet")] = None,
 ) -> Preconditions:
@@ -72,7 +72,7 @@ def for_writes(
     return Preconditions(if_match, if_none_match)
 
 
-def for_reads(
+async def for_reads(
     if_none_match: Annotated[str | None, Header(description="Tag of the record that is at hand already")] = None,
 ) -> Preconditions:
     """Take the precondition of a read from its headers."""

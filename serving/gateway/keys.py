@@ -77,7 +77,7 @@ class MadeKey(KnownKey, kw_only=True, omit_defaults=True):
     "/keys",
     summary="List keys",
     response_class=Response,
-    responses=answers(KnownKeys, "Keys without their secrets") | documented(401, 403, 429),
+    responses=answers(KnownKeys, "Keys without their secrets") | documented(401, 403, 429, 503),
 )
 async def list_keys(gateway: Deps, _: Admin) -> Response:
     """Revoked ones too."""

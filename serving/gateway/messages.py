@@ -31,17 +31,15 @@ class VisitEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
 
 
-class VisitRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What should this visitor see, of whom nothing is known but what was done in this session?
+class RecommendationOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What an answer should be like; as in the query of a GET, but as long as it takes.
 
     Attributes
     ----------
-    events: oldest first.
     n: how many items, 1 to 200.
     as_of: answer as if it were this instant, milliseconds since the epoch; default now.
     """
 
-    events: Annotated[list[VisitEvent], Meta(max_length=200)]
     n: Annotated[int, Meta(ge=1, le=200)] = 10
     as_of: Instant | None = None
     context: Annotated[dict[str, str], Meta(max_length=64)] = {}
@@ -51,6 +49,17 @@ class VisitRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
     explain: bool = False
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1000
+
+
+class VisitRequest(RecommendationOrder, kw_only=True, omit_defaults=True):
+    """What should this visitor see, of whom nothing is known but what was done in this session?
+
+    Attributes
+    ----------
+    events: oldest first.
+    """
+
+    events: Annotated[list[VisitEvent], Meta(max_length=200)]
 
 
 class ListedItem(msgspec.Struct, kw_only=True, omit_defaults=True):

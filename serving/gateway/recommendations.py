@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import StringConstraints
 
-from serving.gateway.asking import answered, pairs
+from serving.gateway.asking import answered, ordered, pairs
 from serving.gateway.instants import AsOf
-from serving.gateway.problems import Problem, documented
-from serving.gateway.schemas import answers
+from serving.gateway.messages import RecommendationOrder
+from serving.gateway.problems import Problem, documented, rejected
+from serving.gateway.record_answers import json_body
+from serving.gateway.schemas import answers, takes
 from serving.gateway.security.principal import Principal, Scope, requires
 from serving.gateway.state import Deps
+from streams.contracts.codec import decode
 from streams.contracts.events import Id
+from streams.contracts.rejection import Rejected
 from streams.contracts.requests import RecommendationRequest, Reply
 
 router = APIRouter(tags=["recommendations"])
@@ -33,7 +37,7 @@ Context = Annotated[
 
 TOO_LONG: dict[int | str, dict[str, Any]] = {
     400: {
-        "description": "The URL is longer than 65,535 bytes: fewer items to leave out.",
+        "description": "The URL is longer than 65,535 bytes: POST it.",
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
 }
@@ -92,6 +96,30 @@ async def recommend(
         explain=explain,
     )
     return await answered(gateway, request, as_of)
+
+
+@router.post(
+    "/customers/{customer_id}/recommendations",
+    summary="What should this customer see? For long lists",
+    response_class=Response,
+    responses=answers(Reply, "The answer; one that is not the full model's says why.")
+    | documented(401, 403, 404, 413, 415, 422, 429, 503),
+    openapi_extra=takes(RecommendationOrder, RecommendationOrder(n=5, exclude_items=["995242", "1029743"])),
+)
+async def post_recommend(
+    customer_id: CustomerId,
+    request: Request,
+    gateway: Deps,
+    principal: Annotated[Principal, requires(Scope.RECOMMEND)],
+) -> Response:
+    """As the GET answers, with what is asked for in the body: a URL holds only so many items to leave out."""
+    printable(customer_id)
+    await gateway.security.customer_limit(principal, customer_id)
+    try:
+        order = decode(await json_body(request), RecommendationOrder)
+    except Rejected as why:
+        raise rejected(why) from None
+    return await ordered(gateway, order, customer_id)
 
 
 def printable(customer_id: Id) -> None:

@@ -38,7 +38,7 @@ async def json_body(request: Request, *also: str) -> bytes:
     return await request.body()
 
 
-def waits(
+async def waits(
     prefer: Annotated[
         str | None,
         Header(description="`respond-async`: answer 202 as soon as Kafka has the record, before it can be read"),

@@ -1,8 +1,8 @@
 """Writing single records: customers or items, upserted, changed in part or deleted.
 
-A write is published like any record of a shop's. Redis has it once the streams have applied it, some tenths of a second
-later, and until then the caller waits, so that what it reads next is what it has written. A write that depends on what
-is there (a patch, a precondition) first waits for all that was published before it; of two at once, one waits.
+A write is published like any record of a shop's. Redis has it once the streams have applied it, some hundredths of a
+second later, and until then the caller waits, so that what it reads next is what it has written. A write that depends
+on what is there (a patch, a precondition) first waits for all that was published before it; of two at once, one waits.
 """
 
 from __future__ import annotations

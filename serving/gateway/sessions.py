@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from serving.gateway.asking import answered
+from serving.gateway.asking import ordered
 from serving.gateway.messages import VisitEvent, VisitRequest
 from serving.gateway.problems import documented, rejected
 from serving.gateway.schemas import answers, takes
@@ -17,7 +17,7 @@ from serving.visitors import ANONYMOUS, Did
 from streams.contracts.codec import decode
 from streams.contracts.events import InteractionType
 from streams.contracts.rejection import Rejected
-from streams.contracts.requests import RecommendationRequest, Reply
+from streams.contracts.requests import Reply
 
 router = APIRouter(tags=["recommendations"])
 
@@ -51,16 +51,4 @@ async def recommend(request: Request, gateway: Deps, _: Annotated[Principal, req
         Did(event.item_id, event.type, None if event.timestamp is None else event.timestamp * 1000, event.quantity)
         for event in wanted.events
     )
-    understood = RecommendationRequest(
-        customer_id=ANONYMOUS,
-        n=wanted.n,
-        as_of=wanted.as_of,
-        context=wanted.context,
-        exclude_items=wanted.exclude_items,
-        exclude_purchased=wanted.exclude_purchased,
-        categories=wanted.categories,
-        deadline_ms=wanted.deadline_ms,
-        diversity=wanted.diversity,
-        explain=wanted.explain,
-    )
-    return await answered(gateway, understood, None if wanted.as_of is None else wanted.as_of * 1000, visit)
+    return await ordered(gateway, wanted, ANONYMOUS, visit)

@@ -58,8 +58,8 @@ class Gateway:
         return RecordStore(self.redis, kind)
 
 
-def gateway(request: Request) -> Gateway:
-    """What `make_app` was given."""
+async def gateway(request: Request) -> Gateway:
+    """What `make_app` was given; in the event loop, for FastAPI calls what is not async in another thread."""
     found: Gateway = request.app.state.gateway
     return found
 

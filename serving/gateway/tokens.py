@@ -44,7 +44,7 @@ class CustomerToken(msgspec.Struct, kw_only=True):
     status_code=201,
     response_class=Response,
     responses=answers(CustomerToken, "The token; it ends by itself, or with the key that asked for it", 201)
-    | documented(401, 403, 404, 413, 415, 422, 429),
+    | documented(401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=takes(TokenOrder, TokenOrder(customer_id="1842")),
 )
 async def post_token(

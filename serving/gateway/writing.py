@@ -33,8 +33,6 @@ class Writing:
         What is believed of a record; the same as the streams'.
     threads
         For calls that block.
-    items, customers
-        Single records.
     search
         The catalogue in process, by words and category.
     idempotency
@@ -47,16 +45,22 @@ class Writing:
         topics = gateway.settings.topics
         self.limits = limits
         self.threads = Threads()
-        self.items = self._writes("item", topics.items, lambda value, key: encode(decode_item(value, limits, key=key)))
-        self.customers = self._writes(
-            "customer", topics.customers, lambda value, key: encode(decode_customer(value, limits, key=key))
-        )
+        self._writes: dict[Kind, RecordWrites] = {
+            "item": self._make("item", topics.items, lambda value, key: encode(decode_item(value, limits, key=key))),
+            "customer": self._make(
+                "customer", topics.customers, lambda value, key: encode(decode_customer(value, limits, key=key))
+            ),
+        }
         self.search = ItemSearch(gateway.engine.items)
         self.idempotency = Idempotency(gateway.redis, self.threads)
 
     def store(self, kind: Kind) -> RecordStore:
         """Records as the streams wrote them."""
         return self._gateway.records(kind)
+
+    def writes(self, kind: Kind) -> RecordWrites:
+        """Single records of a kind."""
+        return self._writes[kind]
 
     async def publish(self, topic: Topic, records: Records) -> None:
         """Publish many records.
@@ -93,7 +97,7 @@ class Writing:
         await self.publish(topic, list(records))
         return schemas.reply(Receipt(accepted=len(records), rejected=rejections), 202)
 
-    def _writes(self, kind: Kind, topic: Topic, normal: Callable[[bytes, bytes], bytes]) -> RecordWrites:
+    def _make(self, kind: Kind, topic: Topic, normal: Callable[[bytes, bytes], bytes]) -> RecordWrites:
         client = self._gateway.redis
         return RecordWrites(
             kind,

@@ -6,12 +6,15 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.gateway.messages import ExplainedAnswer, ItemList, VisitRequest
+from serving.gateway.messages import ExplainedAnswer, ItemList, RecommendationOrder, VisitRequest
 from serving.rest_client.call import Call, answer, target
 from serving.similar.answers import SimilarAnswer
 from streams.contracts.codec import encode
 from streams.contracts.events import Timestamp, microseconds
 from streams.contracts.requests import Reply
+
+LONGEST_URL = 8000
+"""A call that would have a longer one is posted: proxies take little more."""
 
 
 def recommendations(
@@ -59,7 +62,22 @@ def recommendations(
         ("context", context),
         ("deadline_ms", None if deadline_ms == 1000 else deadline_ms),
     ]
-    return Call("GET", target("customers", customer_id, "recommendations", query=query), answer(Reply))
+    where = target("customers", customer_id, "recommendations")
+    url = target("customers", customer_id, "recommendations", query=query)
+    if len(url) <= LONGEST_URL:
+        return Call("GET", url, answer(Reply))
+    order = RecommendationOrder(
+        n=n,
+        as_of=_milliseconds(as_of),
+        context=dict(context or {}),
+        exclude_items=list(exclude_items),
+        exclude_purchased=exclude_purchased,
+        categories=list(categories),
+        diversity=diversity,
+        explain=explain,
+        deadline_ms=deadline_ms,
+    )
+    return Call("POST", where, answer(Reply), encode(order))
 
 
 def session_recommendations(visit: VisitRequest) -> Call[Reply]:

@@ -30,7 +30,7 @@ def audited(method: str, path: str) -> bool:
     collection = parts[1] if len(parts) > 1 else ""
     if collection in ("keys", "tokens"):
         return True
-    if collection == "customers":
+    if collection == "customers" and parts[3:] != ["recommendations"]:
         return method in _WRITES or (method == "GET" and len(parts) <= 3)
     return collection == "items" and method in _WRITES
 

@@ -71,6 +71,19 @@ def test_ids_of_any_script_stand_in_paths(http: httpx.Client) -> None:
     assert http.get(f"/items/{name.replace('%', '%25')}").json() == {"item_id": name, "name": "roll"}
 
 
+def test_items_called_like_the_lists_are_found_and_written(gateway: RunningGateway, http: httpx.Client) -> None:
+    for name in ("popular", "trending", "bulk"):
+        made = http.put(f"/items/{name}", json={"name": "Namesake"})
+        assert made.status_code == 201
+        changed = http.patch(f"/items/{name}", json={"price": 1.5}, headers={"If-Match": made.headers["etag"]})
+        expected = {"item_id": name, "name": "Namesake", "price": 1.5}
+        assert (changed.status_code, changed.json()) == (200, expected)
+        until(lambda: expected in http.get("/items", params={"query": name}).json()["items"])  # noqa: B023
+        assert http.delete(f"/items/{name}").status_code == 204
+    assert "as_of" in http.get("/items/popular").json()
+    assert http.get("/items/bulk").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -103,6 +103,25 @@ def test_the_request_is_recorded_as_it_was_understood(gateway: RunningGateway, h
     assert len(record.features.categorical) == 4
 
 
+def test_what_is_posted_is_answered_as_what_stands_in_a_url(http: httpx.Client) -> None:
+    path = "/customers/ann/recommendations"
+    query = {"n": 5, "as_of": AS_OF_MS, "exclude_purchased": True, "diversity": 0.25, "categories": ["c1", "c3"]}
+    posted = http.post(path, json={**query, "context": {"store": "3"}, "exclude_items": ["i1", "i2"]})
+    reply = decode(posted.content, Reply)
+    assert (posted.status_code, reply.status, len(reply.items)) == (200, Status.OK, 5)
+    in_url = ask(http, "ann", **query, context="store:3", exclude_items=["i1", "i2"])
+    assert [item.item_id for item in reply.items] == [item.item_id for item in in_url.items]
+    everything = {"n": 200, "exclude_items": [f"{'long' * 30}{k}" for k in range(997)] + ["i299", "i298", "i297"]}
+    url = f"{path}?{'&'.join(f'exclude_items={each}' for each in everything['exclude_items'])}"
+    assert http.get(url).status_code == 400
+    left = decode(http.post(path, json=everything).content, Reply)
+    assert left.items
+    assert not {"i299", "i298", "i297"} & {item.item_id for item in left.items}
+    for body, status in ((b'{"n": 0}', 422), (b"{", 422), (b'{"as_of": "yesterday"}', 422)):
+        assert http.post(path, content=body).status_code == status
+    assert http.post(path, content=b"n=5", headers={"Content-Type": "text/plain"}).status_code == 415
+
+
 def test_strangers_get_trending_with_the_reason(http: httpx.Client) -> None:
     reply = ask(http, "nobody", n=3)
     assert (reply.status, reply.reason, reply.seen) == (Status.FALLBACK, "unknown_customer", None)

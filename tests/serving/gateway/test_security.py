@@ -31,6 +31,7 @@ INGEST, RECOMMEND, CATALOGUE, ADMIN = Scope
 OPEN: dict[str, set[Scope]] = {"GET /health/live": set(), "GET /health/ready": set()}
 CLOSED: dict[str, set[Scope]] = {
     "GET /customers/{customer_id}/recommendations": {RECOMMEND},
+    "POST /customers/{customer_id}/recommendations": {RECOMMEND},
     "POST /sessions/recommendations": {RECOMMEND},
     "GET /recommendations/{recommendation_id}": {RECOMMEND},
     "GET /items/popular": {RECOMMEND},

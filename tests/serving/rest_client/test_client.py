@@ -192,7 +192,20 @@ def test_a_question_says_what_is_asked_for_and_nothing_else(gateway: ScriptedGat
         "&context=store%3A3",
         "POST /sessions/recommendations",
     ]
-    assert gateway.asked[2].body == b'{"events":[{"item_id":"995242","type":"view"}],"n":5}'
+    assert gateway.asked[2].body == b'{"n":5,"events":[{"item_id":"995242","type":"view"}]}'
+
+
+def test_a_question_too_long_for_a_url_is_posted(gateway: ScriptedGateway, do: Do) -> None:
+    reply = {"correlation_id": "c", "recommendation_id": "r", "customer_id": "1842", "status": "ok", "items": []}
+    gateway.script = [Scripted(200, reply)]
+    out = [f"{k:0100}" for k in range(1000)]
+    noon = datetime.datetime(2025, 12, 1, 12, tzinfo=datetime.UTC)
+    do("recommendations", "1842", exclude_items=out, context={"store": "3"}, as_of=noon, diversity=0.5, deadline_ms=50)
+    (asked,) = gateway.asked
+    assert asked.line == "POST /customers/1842/recommendations"
+    assert msgspec.json.decode(asked.body) == {
+        "exclude_items": out, "context": {"store": "3"}, "as_of": 1764590400000, "diversity": 0.5, "deadline_ms": 50,
+    }  # fmt: skip
 
 
 def test_what_is_wrong_with_the_gateway_is_an_answer(gateway: ScriptedGateway, do: Do) -> None:
