@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from serving.storefront import acts, markup
-from serving.storefront.cards import Shown, grid
+from serving.storefront.cards import Shown, grid, neighbours, shelf
 from serving.storefront.front import Front
 from serving.storefront.place import Place
+from serving.storefront.shelves import SHELF
 from streams.contracts.events import Item
 
 PAGE = 24
@@ -35,6 +36,15 @@ def browse(front: Front, place: Place) -> None:
     st.html(markup.heading(_title(place), count if found.items else "Nothing found; try another word"))
     if found.items:
         grid(front, "found", [Shown(item.item_id) for item in found.items])
+    if place.query and 0 < len(found.items) < SHELF and found.cursor is None:
+        first = found.items[0].item_id
+        known = {item.item_id for item in found.items}
+        alike = [
+            each for each in neighbours(lambda: front.shop.similar(first, n=2 * SHELF)) if each.item_id not in known
+        ]
+        shelf(
+            front, "alike", "Much like it", "Near the first of these by what it is and how it is bought", alike[:SHELF]
+        )
     if found.cursor is not None:
         with st.container(horizontal_alignment="center"):
             st.button("Show more", key="more", on_click=_more, args=(front, found))

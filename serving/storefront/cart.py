@@ -7,7 +7,7 @@ from html import escape
 import streamlit as st
 
 from serving.storefront import acts, markup
-from serving.storefront.cards import personal, shelf
+from serving.storefront.cards import neighbours, personal, shelf
 from serving.storefront.front import Front
 from serving.storefront.place import Page, go
 from serving.storefront.shelves import SHELF, placed
@@ -32,6 +32,9 @@ def cart(front: Front, answer: Reply) -> None:
         st.button(
             "Buy now", key="checkout", type="primary", icon=":material/bolt:", on_click=acts.buy_cart, args=(front,)
         )
+    together = neighbours(lambda: front.shop.bought_together(next(iter(units)), n=2 * SHELF))
+    beside = [each for each in together if each.item_id not in units][:SHELF]
+    shelf(front, "beside", "Goes with your cart", "What other customers have in the same basket", beside)
     others = [each for each in placed(answer, front.visit.before) if each.item.item_id not in units]
     shelf(
         front, "more", "Before you go", "The first of your ranking that are not in your cart", personal(others[:SHELF])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from html import escape
 
 from serving.storefront.shelves import Movement, Placed
@@ -15,6 +16,9 @@ _MARK = (
 )
 MARK = f"data:image/svg+xml;base64,{base64.b64encode(_MARK.encode()).decode()}"
 """The shop's sign."""
+
+
+_SIZE = re.compile(r"(\d) (\w{1,3})$")
 
 
 def words(text: str) -> str:
@@ -33,8 +37,8 @@ def count(number: int, noun: str) -> str:
 
 
 def title(item: Item) -> str:
-    """What an item is called; its id where it has no name."""
-    return item.name or f"Item {item.item_id}"
+    """What an item is called, a package's size never torn from its unit; its id where it has no name."""
+    return _SIZE.sub("\\1\u00a0\\2", item.name) if item.name else f"Item {item.item_id}"
 
 
 def badge(placed: Placed) -> str:
@@ -47,11 +51,12 @@ def badge(placed: Placed) -> str:
 
 
 def card(item: Item, picture: str, category: str, price: str, reason: str = "", badge: str = "") -> str:
-    """The face of a product card. `badge` is markup already, the rest is text."""
+    """The face of a product card, with a mark where it has a badge. `badge` is markup already, the rest is text."""
     tag = f'<span class="hw-reason">{escape(reason)}</span>' if reason else ""
     cost = f'<span class="hw-price">{escape(price)}</span>' if price else ""
+    moved = " hw-moved" if badge else ""
     return (
-        f'<div class="hw-card" data-item="{escape(item.item_id)}"><div class="hw-picture">'
+        f'<div class="hw-card{moved}" data-item="{escape(item.item_id)}"><div class="hw-picture">'
         f'<img src="{picture}" alt="{escape(title(item))}">{badge}</div>'
         f'<div class="hw-over">{escape(words(category)) or "&nbsp;"}</div>'
         f'<div class="hw-name">{escape(title(item))}</div><div class="hw-foot">{tag}{cost}</div></div>'

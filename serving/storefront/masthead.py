@@ -64,6 +64,12 @@ def _search() -> None:
     go(Page.BROWSE if query else Page.HOME, query=query)
 
 
+def because(last: Happening) -> str:
+    """What happened, within a sentence: `you bought Bananas`."""
+    did = _DID[last.type].rstrip(":")
+    return f"{did[0].lower()}{did[1:]} {last.what}"
+
+
 def _told(last: Happening | None) -> str:
     if last is None:
         return "<strong>Live.</strong> Whatever you do here is an event, and the next page has learned from it."

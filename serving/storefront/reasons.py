@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from serving.rest_client import SimilarItem
 from serving.similar.answers import Why
+from serving.storefront.shelves import Movement, Placed
 from streams.contracts.requests import RecommendedItem, Source
 
 NEVER_DAYS = 3650.0
@@ -60,6 +61,13 @@ def reason(item: RecommendedItem) -> str:
     if told.get("pair_lines", 0) >= 2:
         return f"Bought {told['pair_lines']:.0f} times"
     return next((short for source, short in _SHORT.items() if source in item.sources), "")
+
+
+def steps(placed: Placed) -> str:
+    """From which place in the ranking to which."""
+    if placed.movement is Movement.NEW:
+        return f"New, place {placed.place}"
+    return f"Place {placed.place + placed.moved} → {placed.place}"
 
 
 def neighbourly(item: SimilarItem) -> str:
@@ -191,15 +199,23 @@ _FEATURES = {
 }
 """Names of model inputs in words; one that is not here is named as it is."""
 
+SHARE = "share_of_"
+_PARTS = ("pair_share_of_days", "repeat_rate")
+"""Inputs that are parts of a whole, and told in per cent."""
+
 
 def feature_words(name: str) -> str:
     """What an input of the model is called."""
+    if name.startswith(SHARE):
+        return f"Of what you buy, how much has its {name.removeprefix(SHARE).replace('_', ' ')}"
     told = _FEATURES.get(name, name.replace("_", " "))
     return told[:1].upper() + told[1:]
 
 
-def value_words(value: float | str | None) -> str:
+def value_words(name: str, value: float | str | None) -> str:
     """An input's value for people."""
     if value is None or value == "":
         return "unknown"
+    if not isinstance(value, str) and (name.startswith(SHARE) or name in _PARTS):
+        return f"{value:.0%}"
     return value if isinstance(value, str) else f"{value:,.2f}".rstrip("0").rstrip(".")

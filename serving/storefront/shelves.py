@@ -62,6 +62,12 @@ def buy_again(items: Sequence[Placed]) -> list[Placed]:
     return [each for each in items[FOR_YOU:] if Source.HISTORY in each.item.sources][:SHELF]
 
 
+def risen(items: Sequence[Placed]) -> list[Placed]:
+    """What rose most since the answer before, the greatest rise first; what was in no place before it comes first."""
+    rose = [each for each in items if each.movement in (Movement.NEW, Movement.UP)]
+    return sorted(rose, key=lambda each: (each.movement is not Movement.NEW, -each.moved, each.place))[:SHELF]
+
+
 def moved(now: Reply, before: Reply | None) -> int:
     """How many items stand elsewhere in the answer than in the one before; new ones do."""
     return sum(each.movement is not Movement.STAYED for each in placed(now, before))

@@ -58,6 +58,8 @@ class Visit:
         The item whose page is open, so that a redrawn page is not a second look.
     looked_at
         Items of this visit that were looked at or put in the cart, and not bought since: the latest first.
+    bought
+        Items that were bought in this visit: the latest first.
     asked_at
         When the newest answer came, by `timer`.
     """
@@ -74,6 +76,7 @@ class Visit:
     came_from: dict[str, str] = field(default_factory=dict)
     looking_at: str | None = None
     looked_at: list[str] = field(default_factory=list)
+    bought: list[str] = field(default_factory=list)
     asked_at: float = 0.0
 
     @property
@@ -150,6 +153,8 @@ class Visit:
         others = [item_id for item_id in self.looked_at if item_id not in units]
         looked = list(units) if type in (InteractionType.VIEW, InteractionType.ADD_TO_CART) else []
         self.looked_at = [*looked, *others][:LOOKS]
+        if type is InteractionType.PURCHASE:
+            self.bought = [*units, *(item_id for item_id in self.bought if item_id not in units)][:LOOKS]
 
     def _wait(self, shop: Shop, events: Sequence[Interaction], happened: float) -> float | None:
         newest = max(event.time for event in events) // 1000

@@ -69,11 +69,15 @@ def _scored(mattered: Sequence[Feature]) -> str:
     most = max(abs(feature.contribution) for feature in mattered) or 1.0
     bars = "".join(
         markup.pull(
-            f"{feature_words(feature.name)}: {markup.words(value_words(feature.value))}", feature.contribution / most
+            f"{feature_words(feature.name)}: {markup.words(value_words(feature.name, feature.value))}",
+            feature.contribution / most,
         )
         for feature in mattered
     )
-    return f'<div class="hw-why"><h4>What moved its score</h4>{bars}</div>'
+    return (
+        '<div class="hw-why"><h4>What moved its score</h4>'
+        f'<div class="hw-scale"><span>← against it</span><span>for it →</span></div>{bars}</div>'
+    )
 
 
 def _made(reply: Reply) -> str:

@@ -1,5 +1,6 @@
 """The storefront in a real browser, on the real stack: what is done there is in Kafka, and the home page changes."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,9 +142,8 @@ def shelves(page: Page) -> dict[str, list[str]]:
 def keep(page: Page, name: str) -> None:
     """A screenshot of the whole page, once nothing is being drawn any more."""
     page.mouse.move(0, 0)
-    page.wait_for_function(
-        "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton], [data-stale=true]')"
-    )
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_function("() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')")
     page.wait_for_function("() => [...document.images].every(image => image.complete)")
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("() => document.querySelector('.stMainBlockContainer').scrollHeight")
@@ -197,6 +197,8 @@ def test_a_purchase_changes_the_home_page(stack: RunningStack, grocer: Grocer, p
     expect(page.get_by_role("heading", name=wanted.name, level=1)).to_be_visible()
     expect(pulse).to_contain_text("You looked at")
     expect(pulse).to_contain_text("This page has already learned from it.")
+    expect(page.locator(".st-key-grid-similar .hw-card").first).to_be_visible()
+    assert wanted.item_id not in items_on(page, "similar")
     keep(page, "4-item")
 
     press(page, "add")
@@ -217,8 +219,12 @@ def test_a_purchase_changes_the_home_page(stack: RunningStack, grocer: Grocer, p
     expect(pulse).to_contain_text("This page has already learned from it.")
     expect(page.locator(".st-key-grid-you .hw-card")).to_have_count(12)
     expect(page.get_by_role("button", name="Cart", exact=True)).to_be_visible()
+    changed = page.locator(".st-key-shelf-changed")
+    expect(changed).to_contain_text(f"Because you bought {wanted.name}")
+    expect(changed.locator(".hw-reason").first).to_have_text(re.compile(r"Place \d+ → \d+|New, place \d+"))
     keep(page, "8-home-after-buying")
     assert shelves(page) != before
+    assert wanted.item_id not in items_on(page, "session")
     with HeadwaterClient(stack.environment["HEADWATER_GATEWAY_URL"]) as client:
         answer = client.recommendations(SHOPPER, n=200)
     assert [item.sources for item in answer.items if item.item_id == wanted.item_id and Source.HISTORY in item.sources]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.stack.site import ROOT, Site
 from feature_repo.shop import load_shop
@@ -52,6 +55,7 @@ class SimilarShop:
         self.producer = Producer(self.settings.producer_config())
         self.log = directory / "similarity.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.metrics_port = 0
         self.items = ItemsTable(SHOP)
         self._feed = CompactedTable(self.settings.topics.items.name, self.settings.kafka_config())
         self.similar = SimilarItems(self.items, self.settings.topics, self.settings.kafka_config(), lambda: START)
@@ -84,7 +88,8 @@ class SimilarShop:
 
     def start(self) -> None:
         """Start the process; ready it is once its first step is under way."""
-        environment = self.environment() | {"HEADWATER_METRICS_PORT": str(free_ports(1)[0])}
+        self.metrics_port = free_ports(1)[0]
+        environment = self.environment() | {"HEADWATER_METRICS_PORT": str(self.metrics_port)}
         python = Site.of(os.environ).trainer_python
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -96,6 +101,14 @@ class SimilarShop:
         assert self.process is not None
         stop(self.process)
         return self.process.returncode
+
+    def metrics(self) -> dict[str, float]:
+        """What the process tells of itself, by name; with labels, by the labels' values behind the name."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return {
+            " ".join([each.name, *each.labels.values()]): each.value for family in families for each in family.samples
+        }
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Wait, following the items, until something holds."""
@@ -164,6 +177,30 @@ def test_baskets_of_the_offline_store_become_neighbours(site: SimilarShop) -> No
     site.until(lambda: site.similar.bought_together("rye", 5) == [])
     site.put("brie", *ITEMS["brie"])
     site.until(lambda: ids(site.similar.bought_together("rye", 5)) == ["brie"])
+
+
+def test_what_is_made_and_answered_is_told_as_metrics(site: SimilarShop) -> None:
+    site.until(lambda: site.metrics().get("headwater_similar_neighbours", 0) > 0)
+    told = site.metrics()
+    assert told["headwater_ready"] == 1
+    assert told["headwater_similar_embedded_total"] >= len(ITEMS)
+    assert told["headwater_similar_baskets"] == 120
+    assert told["headwater_similar_counts_total counted"] >= 1
+    assert told["headwater_similar_count_seconds_count"] == told["headwater_similar_counts_total counted"]
+    assert told["headwater_similar_counted_until_timestamp_seconds"] > START / 1e6
+    site.until(lambda: site.metrics()["headwater_similar_due"] == 0)
+    site.until(lambda: site.metrics().get("headwater_similar_counts_total nothing new", 0) > 0)
+
+    def answered(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    site.until(lambda: answered("headwater_similar_lists") == told["headwater_similar_neighbours"])
+    assert answered("headwater_similar_vectors") == len(site.similar.intake.vectors)
+    before = answered("headwater_similar_shown_total", why="together")
+    asked = answered("headwater_similar_seconds_count", question="bought together")
+    assert ids(site.similar.bought_together("rye", 5)) == ["brie"]
+    assert answered("headwater_similar_shown_total", why="together") == before + 1
+    assert answered("headwater_similar_seconds_count", question="bought together") == asked + 1
 
 
 def test_the_command_prints_what_the_same_code_answers(site: SimilarShop) -> None:

@@ -133,6 +133,35 @@ def test_the_cart_survives_reruns_and_is_bought(opened: Open, shop: FakeShop) ->
     assert "page" not in app.query_params
 
 
+def test_what_a_purchase_changed_is_shown_with_the_places_before_and_after(opened: Open, shop: FakeShop) -> None:
+    app = opened(customer=CUSTOMER)
+    assert keys(app, "add-changed-") == []
+    first = visit(app).answer
+    assert first is not None
+    bought = first.items[40].item_id
+    app = opened(customer=CUSTOMER, page="item", item=bought)
+    press(app, "buy")
+    assert keys(app, "add-changed-")
+    assert f"Because you bought {shop.catalogue[bought].name}" in told(app)
+    before, after = visit(app).before, visit(app).answer
+    assert before is not None
+    assert after is not None
+    item_id = keys(app, "add-changed-")[0]
+    places = [[item.item_id for item in answer.items].index(item_id) + 1 for answer in (before, after)]
+    assert f"Place {places[0]} → {places[1]}" in told(app)
+    assert bought not in keys(app, "add-session-")
+    assert len(keys(app, "add-session-")) == 6
+
+
+def test_the_cart_shows_what_goes_with_it(opened: Open) -> None:
+    app = opened(customer=CUSTOMER)
+    item_id = keys(app, "add-you-")[0]
+    press(app, f"add-you-{item_id}")
+    press(app, "cart")
+    assert len(keys(app, "add-beside-")) == 6
+    assert item_id not in keys(app, "add-beside-")
+
+
 def test_buy_now_on_an_items_page(opened: Open, shop: FakeShop) -> None:
     app = opened(customer=CUSTOMER, page="item", item="g010")
     press(app, "buy")
@@ -144,6 +173,10 @@ def test_search_finds_and_shows_more(opened: Open, shop: FakeShop) -> None:
     app = opened(customer=CUSTOMER)
     well(app.text_input(key="search").input("milk").run())
     assert keys(app, "add-found-") == [i.item_id for i in shop.catalogue.values() if "milk" in i.name.lower()]
+    found = keys(app, "add-found-")
+    assert 0 < len(found) < 6
+    assert len(keys(app, "add-alike-")) == 6
+    assert not {*found} & {*keys(app, "add-alike-")}
     app = opened(customer=CUSTOMER, page="browse")
     assert len(keys(app, "add-found-")) == 24
     press(app, "more")

@@ -1,12 +1,32 @@
 import pytest
 
 from feature_repo.columns import CATEGORY_CONTINUOUS, PAIR_CONTINUOUS
-from serving.storefront.reasons import PROPOSED, evidence, proposals, reason
+from serving.storefront.reasons import PROPOSED, evidence, feature_words, proposals, reason, steps, value_words
+from serving.storefront.shelves import Movement, Placed
 from streams.contracts.requests import RecommendedItem, Source
 
 
 def item(*sources: Source, **told: float) -> RecommendedItem:
     return RecommendedItem(item_id="a", score=1.0, sources=list(sources), explanation=told or None)
+
+
+def test_places_before_and_after() -> None:
+    assert steps(Placed(item(), 3, Movement.UP, 18)) == "Place 21 → 3"
+    assert steps(Placed(item(), 3, Movement.NEW)) == "New, place 3"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("share_of_product_type", 0.234, "Of what you buy, how much has its product type: 23%"),
+        ("pair_share_of_days", 0.5, "Share of your shopping days with it: 50%"),
+        ("pair_lines", 16.0, "Times you bought it: 16"),
+        ("pair_lines", None, "Times you bought it: unknown"),
+        ("product_category", "CHEESE", "Product category: CHEESE"),
+    ],
+)
+def test_an_input_of_the_model_in_words(name: str, value: float | str | None, words: str) -> None:
+    assert f"{feature_words(name)}: {value_words(name, value)}" == words
 
 
 def test_every_source_has_its_sentence() -> None:

@@ -1,4 +1,4 @@
-from serving.storefront.shelves import FOR_YOU, Movement, buy_again, for_you, moved, placed, this_session
+from serving.storefront.shelves import FOR_YOU, SHELF, Movement, buy_again, for_you, moved, placed, risen, this_session
 from streams.contracts.requests import RecommendedItem, Reply, Source, Status
 
 
@@ -30,6 +30,14 @@ def test_what_stands_elsewhere_is_counted() -> None:
     assert moved(reply("a", "b", "c"), reply("a", "b", "c", "d")) == 0
     assert moved(reply("b", "a", "c"), reply("a", "b", "c")) == 2
     assert moved(reply("d", "a", "b"), reply("a", "b")) == 3
+
+
+def test_what_rose_most_comes_first_and_what_is_new_before_it() -> None:
+    now = placed(reply("c", "n", "a", "e", "b", "d"), reply("a", "b", "c", "d", "e"))
+    assert [each.item.item_id for each in risen(now)] == ["n", "c", "e"]
+    assert risen(placed(reply("a", "b"), reply("a", "b"))) == []
+    assert risen(placed(reply("a", "b"), None)) == []
+    assert len(risen(placed(reply(*"abcdefghij"), reply("z")))) == SHELF
 
 
 def test_shelves_keep_the_order_of_the_answer() -> None:
