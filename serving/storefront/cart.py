@@ -34,7 +34,7 @@ def cart(front: Front, answer: Reply) -> None:
         )
     together = neighbours(lambda: front.shop.bought_together(next(iter(units)), n=2 * SHELF))
     beside = [each for each in together if each.item_id not in units][:SHELF]
-    shelf(front, "beside", "Goes with your cart", "What other customers have in the same basket", beside)
+    shelf(front, "beside", "Often bought with these", "What other customers have in the same basket", beside)
     others = [each for each in placed(answer, front.visit.before) if each.item.item_id not in units]
     shelf(
         front, "more", "Before you go", "The first of your ranking that are not in your cart", personal(others[:SHELF])

@@ -18,6 +18,9 @@ MARK = f"data:image/svg+xml;base64,{base64.b64encode(_MARK.encode()).decode()}"
 """The shop's sign."""
 
 
+WORTH_TELLING = 3
+"""Places: of one or two most items move whatever happens."""
+
 _SIZE = re.compile(r"(\d) (\w{1,3})$")
 
 
@@ -42,10 +45,10 @@ def title(item: Item) -> str:
 
 
 def badge(placed: Placed) -> str:
-    """What became of the item's place, as a badge; "" where there is nothing to tell."""
+    """What became of the item's place, as a badge; "" where there is nothing worth telling."""
     if placed.movement is Movement.NEW:
         return '<span class="hw-badge hw-new">New here</span>'
-    if placed.movement is Movement.UP:
+    if placed.movement is Movement.UP and placed.moved >= WORTH_TELLING:
         return f'<span class="hw-badge hw-up">↑ {placed.moved}</span>'
     return ""
 
