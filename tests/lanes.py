@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -89,7 +90,7 @@ class Run:
         self._waiting: SimpleQueue[Lane] = SimpleQueue()
         self._ended: SimpleQueue[Outcome] = SimpleQueue()
         self._printing = threading.Lock()
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._running: dict[str, int] = {}
 
     def all(self) -> list[Outcome]:
         """Run them; how each ended, in the order in which they did."""
@@ -99,19 +100,25 @@ class Run:
             threading.Thread(target=self._work, daemon=True).start()
         try:
             return [self._ended.get() for _ in self._wanted]
-        except BaseException:
-            self._end()
+        except BaseException as error:
+            self._end(told=isinstance(error, KeyboardInterrupt))  # the terminal's Ctrl-C is for the lanes too
             raise
 
-    def _end(self) -> None:
-        """Have all lanes end, and wait until they have."""
+    def _end(self, told: bool) -> None:
+        """Begin no other lane, and wait until those that run have ended, with their servers."""
         while not self._waiting.empty():
             self._waiting.get()
-        for process in list(self._running.values()):
-            process.send_signal(signal.SIGINT)
+        if not told:
+            self._send(signal.SIGINT)
         until = time.monotonic() + GRACE_S
         while self._running and time.monotonic() < until:
             time.sleep(0.1)
+        self._send(signal.SIGKILL)  # the servers have guards
+
+    def _send(self, number: signal.Signals) -> None:
+        for pid in list(self._running.values()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _work(self) -> None:
         while True:
@@ -132,7 +139,7 @@ class Run:
             lane.command(), cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )  # fmt: skip
-        self._running[lane.name] = process
+        self._running[lane.name] = process.pid
         assert process.stdout is not None
         rest = b""
         # As much as there is at a time: a traceback stays in one piece.

@@ -127,9 +127,9 @@ def _crash_in_the_next_batch_but_one(site: IngestSite, step: str) -> bool:
     worker = site.worker(step=fail)
     worker.pace = Pace(records=120)
     worker.join_group()
-    crashed = False
+    crashed, ends = False, site.ends()
     try:
-        while site.applied() != site.ends():
+        while site.applied() != ends:
             worker.cycle()
     except Crash:
         crashed = True
@@ -195,7 +195,8 @@ def test_a_worker_that_slept_through_an_erasure_brings_nobody_back(site: IngestS
     other._stale = False
     topic = site.settings.topics.interactions.name
     other._consumer.assign([TopicPartition(topic, partition, at) for partition, at in other._next.items()])
-    while site.applied() != site.ends():
+    ends = site.ends()
+    while site.applied() != ends:
         other.cycle()
     for partition in range(4):
         other._offline.flush(partition)
