@@ -35,11 +35,11 @@ def customer_features(shop: Shop, states: CustomerStates, catalogue: Catalogue) 
         `RFM_STATE`: ``int64[n]``; ``most_purchased_<a>`` and ``last_purchased_<a>`` for each preference attribute:
         ``object[n]`` of str.
     """
-    out: Columns = dict(rfm_state(states))
-    lines, offsets, _, _ = kept(states.purchases, states.purchase_offsets)
-    rows = catalogue.rows(lines["item"])
+    held = kept(states.purchases, states.purchase_offsets)
+    out: Columns = dict(rfm_state(held, states.evicted))
+    rows = catalogue.rows(held.lines["item"])
     for attribute in shop.preference_attributes:
-        most, last = preferences(lines, offsets, rows, catalogue, attribute)
+        most, last = preferences(held.lines, held.offsets, rows, catalogue, attribute)
         out[f"most_purchased_{attribute}"], out[f"last_purchased_{attribute}"] = most, last
     return out
 

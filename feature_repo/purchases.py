@@ -1,11 +1,11 @@
 """Purchase lines: how they are packed, ordered, and what returns take back from them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ragged import Int64, group_ends, group_starts, owners
+from feature_repo.ragged import Int64, group_starts, owners
 
 DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -54,14 +54,11 @@ def net(lines: Purchases, offsets: Int64) -> tuple[npt.NDArray[np.int64], npt.ND
         return quantity, amount
     owner = owners(offsets)
     touched = _of_returned_items(owner, lines["item"], returned)
-    order = touched[np.lexsort((touched, lines["item"][touched], owner[touched]))]
+    # Purchases come before returns of the same instant.
+    order = touched[np.lexsort((returned[touched], lines["time"][touched], lines["item"][touched], owner[touched]))]
     starts = group_starts(owner[order], lines["item"][order])
-    ends = group_ends(starts, len(order))
     remaining = np.where(returned, 0, quantity)
-    has_return = np.add.reduceat(returned[order].astype(np.int64), starts) > 0
-    for start, end in zip(starts[has_return], ends[has_return], strict=True):
-        rows = order[start:end]
-        remaining[rows] = _match_returns(quantity[rows], lines["time"][rows])
+    remaining[order] = _match_returns(quantity[order], starts)
     amount = np.where(quantity > 0, amount * remaining // np.maximum(quantity, 1), 0)
     return remaining, amount
 
@@ -72,24 +69,45 @@ def _of_returned_items(owner: Int64, item: npt.NDArray[np.uint64], returned: npt
     return np.flatnonzero(np.isin(mixed, mixed[returned]))
 
 
-def _match_returns(quantity: Int64, time: Int64) -> Int64:
-    """Bracket matching for the lines of one customer and item; purchases come before returns of the same instant."""
-    order = np.lexsort((quantity < 0, time))
-    step = quantity[order]
-    walk = np.cumsum(step)
-    balance = walk - np.minimum(np.minimum.accumulate(walk), 0)
-    before = balance - np.where(step > 0, step, 0)
-    lowest_after = np.minimum.accumulate(balance[::-1])[::-1]
-    remaining = np.zeros(len(step), dtype=np.int64)
-    remaining[order] = np.where(step > 0, np.clip(lowest_after - before, 0, step), 0)
-    return remaining
+def _match_returns(step: Int64, starts: Int64) -> Int64:
+    """Bracket matching within each group of lines in the order of time: the units that stay open of each."""
+    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(step)))
+    total = np.cumsum(step)
+    walk = total - (total[starts] - step[starts])[group]
+    balance = walk - np.minimum(_lowest_so_far(walk, group), 0)
+    before = balance - np.maximum(step, 0)
+    lowest_after = _lowest_so_far(balance[::-1], len(starts) - 1 - group[::-1])[::-1]
+    return np.where(step > 0, np.clip(lowest_after - before, 0, np.maximum(step, 0)), 0)
 
 
-def kept(lines: Purchases, offsets: Int64) -> tuple[Purchases, Int64, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return only the lines of which something is left, with their offsets, remaining units and amounts."""
+def _lowest_so_far(values: Int64, group: Int64) -> Int64:
+    """Return the running minimum within each group; groups are numbered from 0 on, in order."""
+    below = group * (int(np.ptp(values)) + 1)  # puts each group below all before it
+    return np.minimum.accumulate(values - below) + below
+
+
+class Kept(NamedTuple):
+    """Lines of which something is left.
+
+    Attributes
+    ----------
+    lines, offsets
+        ``PURCHASE[m]`` in canonical order, ``int64[n + 1]``.
+    remaining, amount
+        ``int64[m]``: units and minor units left.
+    """
+
+    lines: Purchases
+    offsets: Int64
+    remaining: Int64
+    amount: Int64
+
+
+def kept(lines: Purchases, offsets: Int64) -> Kept:
+    """Return only the lines of which something is left."""
     remaining, amount = net(lines, offsets)
     keep = remaining > 0
     if keep.all():
-        return lines, offsets, remaining, amount
+        return Kept(lines, offsets, remaining, amount)
     running = np.concatenate(([0], np.cumsum(keep)))
-    return lines[keep], running[offsets], remaining[keep], amount[keep]
+    return Kept(lines[keep], running[offsets], remaining[keep], amount[keep])

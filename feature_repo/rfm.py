@@ -3,8 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.customer_state import CustomerStates
-from feature_repo.purchases import DAY, kept
+from feature_repo.purchases import DAY, Kept
 from feature_repo.ragged import Int64, group_starts, owners
 
 NEVER_DAYS = 3650.0
@@ -13,8 +12,15 @@ NEVER_DAYS = 3650.0
 RFM_STATE = ("purchases", "quantity", "spend", "shopping_days", "first_purchase_at", "last_purchase_at")
 
 
-def rfm_state(states: CustomerStates) -> dict[str, Int64]:
+def rfm_state(held: Kept, evicted: Int64) -> dict[str, Int64]:
     """Return the parts of RFM that do not depend on "now".
+
+    Parameters
+    ----------
+    held
+        Of ``n`` customers' histories.
+    evicted
+        ``int64[n, 5]``, see `feature_repo.customer_state.CustomerStates`.
 
     Returns
     -------
@@ -23,10 +29,9 @@ def rfm_state(states: CustomerStates) -> dict[str, Int64]:
         (UTC days with a purchase, within the kept history), ``first_purchase_at`` and ``last_purchase_at``
         (microseconds since the epoch, 0: never).
     """
-    lines, offsets, remaining, amount = kept(states.purchases, states.purchase_offsets)
-    n, owner = len(states), owners(offsets)
+    lines, offsets, remaining, amount = held
+    n, owner = len(evicted), owners(offsets)
     has = np.diff(offsets) > 0
-    evicted = states.evicted
     days = owner[group_starts(owner, lines["time"] // DAY)]
     first, last = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     first[has] = lines["time"][offsets[:-1][has]]

@@ -1,6 +1,7 @@
 """Customers' rows between the online store and the kernels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -33,6 +34,17 @@ class _Change(Enum):
     LOOKED = auto()
     BOUGHT = auto()
     ALL = auto()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What `CustomerWriter.write` is given."""
+
+    customer_ids: Sequence[str]
+    states: CustomerStates
+    rows: Sequence[CustomerRow]
+    times: npt.NDArray[np.int64]
+    before: Sequence[CustomerRow | None]
 
 
 class CustomerWriter:
@@ -109,23 +121,13 @@ class CustomerWriter:
         """Begin what `write` does."""
         n = len(customer_ids)
         known = before or [None] * n
-        groups: dict[_Change, list[int]] = {change: [] for change in _Change}
+        by_change: dict[_Change, list[int]] = {change: [] for change in _Change}
         for at, (old, new) in enumerate(zip(known, rows, strict=True)):
-            groups[_change(old, new)].append(at)
-        columns_of = states.without_ids()
-
-        def written(change: _Change, chosen: list[int]) -> Posted:
-            return self._post(
-                change,
-                [customer_ids[at] for at in chosen],
-                columns_of.take(np.array(chosen, dtype=np.int64)),
-                [rows[at] for at in chosen],
-                times[chosen],
-                [old.position for at in chosen if (old := known[at]) is not None],
-                replace_same,
-            )
-
-        posted = [(chosen, written(change, chosen)) for change, chosen in groups.items() if chosen]
+            by_change[_change(old, new)].append(at)
+        changed = _Rows(customer_ids, states.without_ids(), rows, times, known)
+        updates, whole = by_change[_Change.BOUGHT], by_change[_Change.ALL]
+        posted = self._post_looks(changed, by_change[_Change.LOOKED])
+        posted += self._post_features(changed, updates, whole, replace_same)
 
         def done() -> Outcomes:
             outcomes = np.full(n, Outcome.OTHER, dtype=np.int8)
@@ -133,7 +135,8 @@ class CustomerWriter:
                 outcomes[chosen] = replies()
             # Redis had another version of these rows than was thought.
             if rest := np.flatnonzero(outcomes == Outcome.OTHER).tolist():
-                outcomes[rest] = written(_Change.ALL, rest)()
+                for chosen, replies in self._post_features(changed, [], rest, replace_same):
+                    outcomes[chosen] = replies()
             return outcomes
 
         STORE_ROWS.labels(CUSTOMER_PURCHASES).inc(n)
@@ -147,31 +150,64 @@ class CustomerWriter:
         """Let customers stay who were erased and have come back."""
         fences.keep(self._store, self._layout.entity, customer_ids)
 
-    def _post(
-        self,
-        change: _Change,
-        customer_ids: Sequence[str],
-        states: CustomerStates,
-        rows: Sequence[CustomerRow],
-        times: npt.NDArray[np.int64],
-        bases: Sequence[int],
-        replace_same: bool,
-    ) -> Posted:
-        columns: dict[str, Any] = {"recent": [row.recent for row in rows]}
-        extra = {IDS: [row.ids for row in rows]}
-        if change is not _Change.LOOKED:
-            columns |= customer_features(self._shop, states, self._catalogue)
-            columns["history"] = [row.history for row in rows]
-            extra[EVICTED] = [row.evicted for row in rows]
-        if change is _Change.ALL:
-            extra[SEALED] = [row.sealed for row in rows]
-            return self._store.post_rows(
-                self._layout, customer_ids, columns, times, states.position, version_field=POSITION, extra=extra,
+    def _post_looks(self, changed: _Rows, chosen: list[int]) -> list[tuple[list[int], Posted]]:
+        """Write what a look at an item changes."""
+        if not chosen:
+            return []
+        some = [changed.rows[at] for at in chosen]
+        columns, extra = {"recent": [row.recent for row in some]}, {IDS: [row.ids for row in some]}
+        return [(chosen, self._post_updates(changed, chosen, columns, extra))]
+
+    def _post_features(
+        self, changed: _Rows, updates: list[int], whole: list[int], replace_same: bool
+    ) -> list[tuple[list[int], Posted]]:
+        """Write all features: of rows that are known, and of others, whose sealed ids are written, too."""
+        chosen = updates + whole
+        if not chosen:
+            return []
+        some = [changed.rows[at] for at in chosen]
+        # All at once: making features costs more for being called than for a few customers more.
+        columns: dict[str, Any] = {
+            **customer_features(self._shop, changed.states.take(np.array(chosen)), self._catalogue),
+            "history": [row.history for row in some],
+            "recent": [row.recent for row in some],
+        }
+        extra = {IDS: [row.ids for row in some], EVICTED: [row.evicted for row in some]}
+        first, last = slice(0, len(updates)), slice(len(updates), None)
+        posted = []
+        if updates:
+            posted.append((updates, self._post_updates(changed, updates, _cut(columns, first), _cut(extra, first))))
+        if whole:
+            replies = self._store.post_rows(
+                self._layout,
+                [changed.customer_ids[at] for at in whole],
+                _cut(columns, last),
+                changed.times[whole],
+                [changed.rows[at].position for at in whole],
+                version_field=POSITION,
+                extra={**_cut(extra, last), SEALED: [changed.rows[at].sealed for at in whole]},
                 replace_same=replace_same,
-            )  # fmt: skip
+            )
+            posted.append((whole, replies))
+        return posted
+
+    def _post_updates(
+        self, changed: _Rows, chosen: list[int], columns: dict[str, Any], extra: dict[str, Any]
+    ) -> Posted:
         return self._store.post_updates(
-            self._layout, customer_ids, columns, times, states.position, bases, version_field=POSITION, extra=extra
+            self._layout,
+            [changed.customer_ids[at] for at in chosen],
+            columns,
+            changed.times[chosen],
+            [changed.rows[at].position for at in chosen],
+            [old.position for at in chosen if (old := changed.before[at]) is not None],
+            version_field=POSITION,
+            extra=extra,
         )
+
+
+def _cut(columns: Mapping[str, Any], rows: slice) -> dict[str, Any]:
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def _change(before: CustomerRow | None, after: CustomerRow) -> _Change:

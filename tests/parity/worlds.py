@@ -16,6 +16,7 @@ from feature_repo.keys import event_keys, item_keys
 from feature_repo.materialise import customer_features, histories_of
 from feature_repo.point_in_time import TYPE_CODES
 from feature_repo.popularity import popularity, price
+from feature_repo.purchases import kept
 from feature_repo.rfm import rfm, rfm_state
 from feature_repo.sessions import session_columns, sessions
 from feature_repo.shop import Shop
@@ -95,7 +96,9 @@ def customer_rows(shop: Shop, result: Folded, as_of: int, ids: Sequence[str]) ->
     rows = states.rows()
     out |= {"history": [row.history for row in rows], "recent": [row.recent for row in rows]}
     own = sessions(histories_of(states), result.catalogue, np.full(len(ids), as_of))
-    at = rfm(rfm_state(states), as_of, shop.currency_exponent) | session_columns(own, as_of)
+    at = rfm(
+        rfm_state(kept(states.purchases, states.purchase_offsets), states.evicted), as_of, shop.currency_exponent
+    ) | session_columns(own, as_of)
     return out | {f"at_as_of.{name}": values for name, values in at.items()}
 
 
