@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.purchases import PURCHASE, Purchases
-from feature_repo.ragged import Int64, lengths_to_offsets, select
+from feature_repo.ragged import Int64, lengths_to_offsets, pick, select
 
 RECENT = np.dtype([("time", "<i8"), ("item", "<u8"), ("type", "<i4"), ("weight", "<f4")])
 """An interaction that is no purchase: event time, item key, `EventType`, weight (a rating's value, else units)."""
@@ -160,7 +160,7 @@ class CustomerStates:
         r, r_offsets = select(self.recent_offsets, chosen)
         s, s_offsets = select(self.seen_offsets, chosen)
         return CustomerStates(
-            self.purchases[p], p_offsets, self.recent[r], r_offsets, self.seen[s], s_offsets,
+            pick(self.purchases, p), p_offsets, pick(self.recent, r), r_offsets, pick(self.seen, s), s_offsets,
             [self.sealed[at] for at in chosen.tolist()], self.evicted[chosen], self.position[chosen],
         )  # fmt: skip
 

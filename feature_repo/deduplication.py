@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from feature_repo.customer_state import SEEN_ID, CustomerStates, Limits
 from feature_repo.events import Events, Outcome
-from feature_repo.ragged import Int64, append, group_ends, group_starts, keep_last, lengths_to_offsets, owners
+from feature_repo.ragged import Int64, append, group_ends, group_starts, keep_last, lengths_to_offsets, owners, pick
 
 _BUCKET_BITS = 18
 _LONG_AGO = np.iinfo(np.int64).min
@@ -102,7 +102,7 @@ def _suspects(ids: npt.NDArray[Any], offsets: Int64, events: npt.NDArray[np.uint
     asked = np.zeros(1 << _BUCKET_BITS, dtype=np.bool_)
     asked[events >> shift] = True
     at = np.flatnonzero(asked[ids["event"] >> shift])
-    return ids[at], np.searchsorted(offsets, at, side="right") - 1
+    return pick(ids, at), np.searchsorted(offsets, at, side="right") - 1
 
 
 def _judge_repeats(
@@ -141,7 +141,7 @@ def _seal(
         kept = block[block["arrival"] >= block["arrival"].max() - limits.dedupe_window]
         sealed[customer] = kept[-limits.seen :].tobytes()
     stays = np.arange(len(seen)) >= np.repeat(ends, np.diff(offsets))
-    return seen[stays], lengths_to_offsets(offsets[1:] - ends)
+    return pick(seen, stays), lengths_to_offsets(offsets[1:] - ends)
 
 
 def _newest(seen: npt.NDArray[Any], offsets: Int64, limits: Limits) -> tuple[npt.NDArray[Any], Int64]:
@@ -174,4 +174,4 @@ def _latest(seen: npt.NDArray[Any], offsets: Int64) -> Int64:
 
 
 def _keep(seen: npt.NDArray[Any], offsets: Int64, keep: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], Int64]:
-    return seen[keep], lengths_to_offsets(keep)[offsets]
+    return pick(seen, keep), lengths_to_offsets(keep)[offsets]

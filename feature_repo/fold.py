@@ -17,7 +17,7 @@ from feature_repo.heat import heat
 from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import PURCHASE, Purchases, canonical_order
-from feature_repo.ragged import Int64, append, keep_last, offsets_of, owners
+from feature_repo.ragged import Int64, append, keep_last, lengths_to_offsets, owners, pick
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     lines, owner = _lines(applied)
     merged, merged_offsets = _merge_lines(states, lines, owner)
     keep = keep_last(merged_offsets, limits.purchases)
-    running = np.concatenate(([0], np.cumsum(keep)))
-    history, history_offsets = merged[keep], running[merged_offsets]
-    leaving, leaving_owner = merged[~keep], owners(merged_offsets)[~keep]
+    history, history_offsets = pick(merged, keep), lengths_to_offsets(keep)[merged_offsets]
+    leaving, leaving_owner = pick(merged, ~keep), owners(merged_offsets)[~keep]
     attention = heat(applied.item, applied.type, applied.time, applied.arrival)
     deltas = item_deltas(states, history, history_offsets, lines, owner, leaving, leaving_owner, attention)
     evicted = _evict(states.evicted, leaving, leaving_owner)
@@ -92,12 +91,12 @@ def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tup
     if (late := _late(states.recent["time"], states.recent_offsets, new["time"], owner)).any():
         whose = owners(offsets)
         at = np.flatnonzero(late[whose])
-        some = rows[at]
+        some = pick(rows, at)
         rows[at] = some[np.lexsort((some["weight"], some["type"], some["item"], some["time"], whose[at]))]
     if np.diff(offsets).max(initial=0) <= limits.recent:
         return rows, offsets
     keep = keep_last(offsets, limits.recent)
-    return rows[keep], offsets_of(owners(offsets)[keep], len(states))
+    return pick(rows, keep), lengths_to_offsets(keep)[offsets]
 
 
 def _late(old: Int64, offsets: Int64, new: Int64, owner: Int64) -> npt.NDArray[np.bool_]:

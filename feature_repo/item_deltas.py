@@ -9,7 +9,7 @@ from feature_repo.customer_state import CustomerStates
 from feature_repo.heat import Heat
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import DAY, Purchases, net
-from feature_repo.ragged import Int64, group_ends, group_starts, offsets_of, owners
+from feature_repo.ragged import Int64, group_ends, group_starts, offsets_of, owners, pick
 
 
 def item_deltas(
@@ -114,7 +114,7 @@ class _Contributions:
 def _contributions(lines: Purchases, owner: Int64, touched: npt.NDArray[np.bool_]) -> _Contributions:
     """Return what the touched pairs add; pairs that only share a bucket with one add the same before and after."""
     mask = touched[_pair_bucket(owner, lines["item"])]
-    lines, owner = lines[mask], owner[mask]
+    lines, owner = pick(lines, mask), owner[mask]
     remaining, amount = net(lines, offsets_of(owner, int(owner[-1]) + 1 if len(owner) else 0))
     keep = remaining > 0
     lines, owner, remaining, amount = lines[keep], owner[keep], remaining[keep], amount[keep]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ragged import Int64, group_starts, owners
+from feature_repo.ragged import Int64, group_starts, lengths_to_offsets, owners, pick
 
 DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -109,5 +109,4 @@ def kept(lines: Purchases, offsets: Int64) -> Kept:
     keep = remaining > 0
     if keep.all():
         return Kept(lines, offsets, remaining, amount)
-    running = np.concatenate(([0], np.cumsum(keep)))
-    return Kept(lines[keep], running[offsets], remaining[keep], amount[keep])
+    return Kept(pick(lines, keep), lengths_to_offsets(keep)[offsets], remaining[keep], amount[keep])

@@ -25,6 +25,15 @@ def lengths_to_offsets(lengths: npt.NDArray[Any]) -> Int64:
     return offsets
 
 
+def pick(rows: npt.NDArray[Any], chosen: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the chosen rows, by an index or a mask; whole records are copied, where numpy would go field by field."""
+    return _opaque(rows)[chosen].view(rows.dtype)
+
+
+def _opaque(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+
+
 def select(offsets: Int64, chosen: Int64) -> tuple[Int64, Int64]:
     """Return the row indices of the chosen owners, in that order, and their new offsets."""
     starts, lengths = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
@@ -52,8 +61,8 @@ def append(
     merged = np.empty(len(rows) + len(new), dtype=rows.dtype)
     is_new = np.zeros(len(merged), dtype=bool)
     is_new[np.arange(len(new)) + offsets[owner + 1]] = True
-    merged[is_new] = new
-    merged[~is_new] = rows
+    _opaque(merged)[is_new] = _opaque(new)
+    _opaque(merged)[~is_new] = _opaque(rows)
     return merged, offsets + added
 
 
