@@ -27,7 +27,8 @@ def lengths_to_offsets(lengths: npt.NDArray[Any]) -> Int64:
 
 def pick(rows: npt.NDArray[Any], chosen: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the chosen rows, by an index or a mask; whole records are copied, where numpy would go field by field."""
-    return _opaque(rows)[chosen].view(rows.dtype)
+    found: npt.NDArray[Any] = _opaque(rows)[chosen].view(rows.dtype)
+    return found
 
 
 def _opaque(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
