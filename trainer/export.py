@@ -1,4 +1,4 @@
-"""Keras to ONNX, and the proof that the result is the same function."""
+"""Keras to ONNX in few steps, and the proof that the result is the same function."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import onnxruntime
 import tf2onnx
 from numpy.typing import NDArray
 
+from trainer.fusion import fuse
 from trainer.workflow import Encoded
 
 OPSET = 15
@@ -28,11 +29,7 @@ def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
     Returns the largest absolute difference. Raises ExportError where it exceeds `TOLERANCE` or onnxruntime rejects
     the file (the converter's word is not enough: it has written graphs that onnxruntime rejects).
     """
-    model, _ = tf2onnx.convert.from_function(
-        function, input_signature=function.input_signature, opset=OPSET, output_path=None
-    )
-    _rename_output(model.graph, output)
-    onnx.save(model, str(path))
+    onnx.save(fuse(converted(function, output)), str(path))
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -48,6 +45,15 @@ def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
             f"at most {TOLERANCE} is allowed"
         )
     return difference
+
+
+def converted(function: Any, output: str) -> Any:
+    """The traced function as the converter writes it, its output under the given name."""
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=function.input_signature, opset=OPSET, output_path=None
+    )
+    _rename_output(model.graph, output)
+    return model
 
 
 def _rename_output(graph: Any, name: str) -> None:
