@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.scorer import Scorer, ScorerError
+from serving.scorer import Nearest, Scorer, ScorerError
 from serving.snapshot import Snapshot
 
 
@@ -69,10 +69,16 @@ class GuardedScorer:
 
     def retrieve(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    ) -> Nearest:
         """See Scorer."""
         with self._guard():
-            return self._scorer.retrieve(version, categorical, continuous, k)
+            asked = self._scorer.retrieve(version, categorical, continuous, k)
+
+        def nearest() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            with self._guard():
+                return asked()
+
+        return nearest
 
     def rank(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]

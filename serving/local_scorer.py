@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.bundle import Bundle
-from serving.scorer import ScorerError
+from serving.scorer import Nearest, ScorerError
 from serving.triton.ranker import Ranker
 from serving.triton.retriever import Retriever
 
@@ -21,10 +21,10 @@ class LocalScorer:
 
     def retrieve(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    ) -> Nearest:
         """See Scorer."""
         self._check(version)
-        return self._retriever(categorical, continuous, k)
+        return lambda: self._retriever(categorical, continuous, k)
 
     def rank(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]

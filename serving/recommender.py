@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from feature_repo.affinity import ItemAffinities, item_affinities
 from feature_repo.materialise import Personal, customer_columns, pair_columns
-from feature_repo.ragged import Int64, lengths_to_offsets
-from feature_repo.sessions import sessions
+from feature_repo.ragged import Int64, lengths_to_offsets, owners
+from feature_repo.sessions import Sessions, sessions
 from feature_repo.trends import slot_of
 from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, alternating, merge
 from serving.customers import Customers
@@ -28,7 +28,7 @@ from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
 from serving.ranking import top
 from serving.recommendation import Query, Recommendation, Scored
-from serving.scorer import Scorer, ScorerError
+from serving.scorer import Nearest, Scorer, ScorerError
 from serving.session_items import session_items
 from serving.snapshot import Snapshot
 from serving.stopwatch import Stopwatch
@@ -44,6 +44,7 @@ class _Batch:
     """The personal part of a batch, gathered stage by stage.
 
     `everybody`, `ready` and `asked_at` are of all queries of the batch; `places` says where the personal ones are.
+    `nearest` waits for what the two-tower was asked for with the customers' inputs, `query`.
     """
 
     queries: list[Query]
@@ -53,8 +54,8 @@ class _Batch:
     places: Int64
     filters: list[Filter]
     model: Snapshot
-    query: Scored | None = None
-    retrieved: list[Rows] = field(default_factory=list)
+    query: Scored
+    nearest: Nearest
     candidates: list[Candidates] = field(default_factory=list)
 
 
@@ -88,23 +89,26 @@ class Recommender:
         watch = watch or Stopwatch()
         with watch.stage("features"):
             as_of = np.array([query.as_of for query in queries], np.int64)
-            ready = Personal(
-                item_affinities(customers.histories, self._items.catalogue, as_of),
-                sessions(customers.histories, self._items.catalogue, as_of),
-            )
+            own_sessions = sessions(customers.histories, self._items.catalogue, as_of)
+            reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
+            personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
+            own = [queries[place] for place in personal]
+            asked = self._ask(own, personal, customers, own_sessions, as_of, model) if model and own else None
+            # The two-tower is at work from here on, and what does not depend on it is computed meanwhile.
+            ready = Personal(item_affinities(customers.histories, self._items.catalogue, as_of), own_sessions)
             filters = [self._filter(query, _of(ready.affinities, place)) for place, query in enumerate(queries)]
-        reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
-        personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
         answers: dict[int, Recommendation] = {}
-        if model is not None and len(personal):
+        if model is not None and asked is not None:
             batch = _Batch(
-                queries=[queries[place] for place in personal],
+                queries=own,
                 everybody=customers,
                 ready=ready,
                 asked_at=as_of,
                 places=personal,
                 filters=[filters[place] for place in personal],
                 model=model,
+                query=asked[0],
+                nearest=asked[1],
             )
             with suppress(ScorerError):
                 answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
@@ -167,48 +171,59 @@ class Recommender:
     def _hot(self, query: Query) -> Hot:
         return self._items.hot(slot_of(query.as_of), exact=not query.live)
 
+    def _ask(
+        self,
+        queries: Sequence[Query],
+        places: Int64,
+        everybody: Customers,
+        own_sessions: Sessions,
+        as_of: Int64,
+        model: Snapshot,
+    ) -> tuple[Scored, Nearest] | None:
+        """Encode the customers and ask the two-tower for items; None where it cannot be asked."""
+        c = everybody
+        columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, own_sessions, as_of)
+        own = {name: values[places] for name, values in columns.items()}
+        query = Scored(*model.encoder.encode(own, "customer"))
+        narrow = any(each.exclude_purchased or each.categories for each in queries)
+        k = DEEP if narrow else self._limits.two_tower
+        try:
+            return query, self._scorer.retrieve(model.version, query.categorical, query.continuous, k)
+        except ScorerError:
+            return None
+
     def _personal(self, batch: _Batch, watch: Stopwatch) -> list[Recommendation]:
-        """Retrieve, merge and rank; raises ScorerError."""
-        with watch.stage("features"):
-            batch.query = self._encode_customers(batch)
-        with watch.stage("retrieve"):
-            batch.retrieved = self._retrieve(batch, batch.query)
+        """Merge and rank; raises ScorerError."""
         with watch.stage("candidates"):
-            batch.candidates = [
-                self._candidates(batch, place, original) for place, original in enumerate(batch.places.tolist())
+            proposals = [
+                self._proposals(batch, place, original) for place, original in enumerate(batch.places.tolist())
             ]
+        with watch.stage("retrieve"):
+            retrieved, _ = batch.nearest()
+        with watch.stage("candidates"):
+            for filter_, others, found in zip(batch.filters, proposals, retrieved, strict=True):
+                rows = batch.model.item_rows[found[found >= 0]]
+                others[Source.TWO_TOWER] = filter_.first(rows, self._items.catalogue, self._limits.two_tower)
+                batch.candidates.append(merge(others, self._limits))
             offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
             pairs = self._pairs(batch, offsets)
-            inputs = self._inputs(batch, batch.query, pairs, offsets)
+            inputs = self._inputs(batch, pairs, offsets)
         with watch.stage("score"):
             scores = self._scorer.rank(batch.model.version, *inputs) if offsets[-1] else np.zeros(0, np.float32)
             return [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
 
-    def _encode_customers(self, batch: _Batch) -> Scored:
-        c = batch.everybody
-        columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, batch.ready.sessions, batch.asked_at)
-        own = {name: values[batch.places] for name, values in columns.items()}
-        return Scored(*batch.model.encoder.encode(own, "customer"))
-
-    def _retrieve(self, batch: _Batch, query: Scored) -> list[Rows]:
-        narrow = any(query.exclude_purchased or query.categories for query in batch.queries)
-        k = DEEP if narrow else self._limits.two_tower
-        rows, _ = self._scorer.retrieve(batch.model.version, query.categorical, query.continuous, k)
-        return [batch.model.item_rows[found[found >= 0]] for found in rows]
-
-    def _candidates(self, batch: _Batch, place: int, original: int) -> Candidates:
+    def _proposals(self, batch: _Batch, place: int, original: int) -> dict[Source, Rows]:
+        """What every source but the two-tower proposes for a query, best first."""
         query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
         a, limits, trending = batch.ready.affinities, self._limits, self._trending(query)
         ranked = _of(a, original)[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
         session = session_items(batch.ready.sessions, original, trending, self._categories(), limits.session)
-        proposals = {
+        return {
             Source.HISTORY: filter_.first(ranked, catalogue, limits.history),
-            Source.TWO_TOWER: filter_.first(batch.retrieved[place], catalogue, limits.two_tower),
             Source.TRENDING: filter_.first(trending.order, catalogue, limits.trending),
             Source.SESSION: filter_.first(session, catalogue, limits.session),
             Source.HOT: filter_.first(self._hot(query).order, catalogue, limits.hot),
         }
-        return merge(proposals, limits)
 
     def _pairs(self, batch: _Batch, offsets: Int64) -> dict[str, NDArray[Any]]:
         """The pair columns of all candidates; the impersonal queries of the batch have none."""
@@ -227,18 +242,18 @@ class Recommender:
         category = self._items.shop.category
         return self._items.catalogue.attribute(category) if category else None
 
-    def _inputs(self, batch: _Batch, query: Scored, pairs: dict[str, NDArray[Any]], offsets: Int64) -> Scored:
+    def _inputs(self, batch: _Batch, pairs: dict[str, NDArray[Any]], offsets: Int64) -> Scored:
         """The ranker's inputs of all candidates: customer, item and pair columns side by side."""
         pair = Scored(*batch.model.encoder.encode(pairs, "pair"))
-        categorical: list[NDArray[np.int32]] = []
-        continuous: list[NDArray[np.float32]] = []
-        for place, candidates in enumerate(batch.candidates):
-            codes, numbers = batch.model.matrix.gather(day_of(batch.queries[place].as_of), candidates.rows)
-            categorical.append(_beside(query.categorical[place], codes))
-            continuous.append(_beside(query.continuous[place], numbers))
+        items = [
+            batch.model.matrix.gather(day_of(query.as_of), candidates.rows)
+            for query, candidates in zip(batch.queries, batch.candidates, strict=True)
+        ]
+        customer, who = batch.query, owners(offsets)
+        codes, numbers = [codes for codes, _ in items], [numbers for _, numbers in items]
         return Scored(
-            np.concatenate([np.concatenate(categorical), pair.categorical], axis=1),
-            np.concatenate([np.concatenate(continuous), pair.continuous], axis=1),
+            np.concatenate([customer.categorical[who], np.concatenate(codes), pair.categorical], axis=1),
+            np.concatenate([customer.continuous[who], np.concatenate(numbers), pair.continuous], axis=1),
         )
 
     def _answer(
@@ -273,8 +288,3 @@ def _of(affinities: ItemAffinities, place: int) -> Rows:
     """Catalogue rows of the items that a customer holds."""
     rows: Rows = affinities.row[affinities.offsets[place] : affinities.offsets[place + 1]]
     return rows
-
-
-def _beside(customer: NDArray[Any], items: NDArray[Any]) -> NDArray[Any]:
-    """One customer's columns repeated beside its candidates' item columns."""
-    return np.concatenate([np.broadcast_to(customer, (len(items), len(customer))), items], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,13 +14,17 @@ class ScorerError(RuntimeError):
     """The models could not be asked, or refused; the message carries their words."""
 
 
+Nearest = Callable[[], tuple[NDArray[np.int64], NDArray[np.float32]]]
+"""Waits for the nearest items of each customer: bundle rows int64[n, k] (-1: none), scores float32[n, k]."""
+
+
 class Scorer(Protocol):
     """Retrieval and ranking by one version of the model; raises ScorerError."""
 
     def retrieve(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The `k` nearest items of each customer: bundle rows int64[n, k] (-1: none), scores float32[n, k]."""
+    ) -> Nearest:
+        """Ask for the `k` nearest items of each customer, and go on with something else until they are needed."""
         ...
 
     def rank(

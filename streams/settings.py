@@ -36,8 +36,8 @@ class Settings(BaseSettings):
         default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL", validate_default=True, repr=False
     )
     """With what the fields above say, so not for printing: `redis_address` is."""
-    triton_url: str = "127.0.0.1:8001"
-    """gRPC address, host:port."""
+    triton_url: str = "127.0.0.1:8000"
+    """HTTP address, host:port."""
 
     state: Path = Path(".headwater")
     """Directory that holds all state of a local installation."""

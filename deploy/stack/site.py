@@ -114,7 +114,7 @@ class Site:
             "HEADWATER_STATE": str(self.state),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka_bootstrap_servers,
             "REDIS_URL": self.redis_url,
-            "HEADWATER_TRITON_URL": self.address("triton-grpc"),
+            "HEADWATER_TRITON_URL": self.address("triton-http"),
             "HEADWATER_PROMETHEUS_URL": f"http://{self.address('prometheus')}",
             "HEADWATER_GATEWAY_URL": f"http://{self.address('gateway')}",
             "HEADWATER_STOREFRONT_URL": f"http://{self.address('storefront')}",

@@ -1,37 +1,28 @@
-"""Retrieval and ranking on Triton over gRPC, with versions loaded, probed, revived and dropped.
+"""Retrieval and ranking on Triton over HTTP, with versions loaded, probed, revived and dropped.
 
 Triton reports a model ready whose Python stub was killed, so health here is a real inference.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
-import tritonclient.grpc as grpc
 from numpy.typing import NDArray
-from tritonclient.utils import InferenceServerException
 
 from serving.bundle import Bundle
-from serving.scorer import ScorerError, Widths
+from serving.scorer import Nearest, ScorerError, Widths
+from serving.triton.connection import Connections, Response
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
+from serving.triton.tensors import HEADER_LENGTH, Arrays, TensorsError, request, response
 
+OK = 200
 LOAD_TIMEOUT_S = 60.0
-SPLIT_ROWS = 700
-"""Rows from which a second instance of the ranker is worth its round trip."""
-
-Arrays = list[tuple[str, NDArray[Any]]]
-
-# gRPC waits up to two minutes before it tries a server again that was away; requests would fall back all that time.
-_CHANNEL = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-]
+SPLIT_ROWS = 200
+"""Rows that are worth a round trip of their own to another instance of the ranker."""
 
 
 class TritonError(ScorerError):
@@ -39,34 +30,38 @@ class TritonError(ScorerError):
 
 
 class TritonClient:
-    """One gRPC channel to one Triton whose model repository this process can write.
+    """Connections to one Triton whose model repository this process can write.
 
-    timeout_s bounds each inference, so that a Triton that hangs costs a request no more than that.
+    url is its HTTP address, host:port. timeout_s bounds each inference, so that a Triton that hangs costs a request no
+    more than that.
     """
 
     def __init__(self, url: str, repository: ModelRepository, timeout_s: float = 0.25) -> None:
         self.url = url
         self.repository = repository
         self.timeout_s = timeout_s
-        self._client = grpc.InferenceServerClient(url, channel_args=_CHANNEL)
+        self._connections = Connections(url)
 
     def close(self) -> None:
-        """Close the channel."""
-        self._client.close()
+        """Close the connections."""
+        self._connections.close()
 
     def retrieve(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The `k` nearest items of each customer: rows int64[n, k] (-1: none), scores float32[n, k].
+    ) -> Nearest:
+        """Ask for the `k` nearest items of each customer; see Scorer. Raises TritonError, now or when called.
 
-        categorical: int32[n, Cq], continuous: float32[n, Fq]. Raises TritonError.
+        categorical: int32[n, Cq], continuous: float32[n, Fq].
         """
-        result = self._infer(
-            RETRIEVER,
-            version,
-            [("CATEGORICAL", categorical), ("CONTINUOUS", continuous), ("K", np.array([k], np.int32))],
+        answer = self._infer(
+            RETRIEVER, version, {"CATEGORICAL": categorical, "CONTINUOUS": continuous, "K": np.array([k], np.int32)}
         )
-        return result.as_numpy("ITEMS"), result.as_numpy("SCORES")
+
+        def nearest() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            found = answer()
+            return found["ITEMS"], found["SCORES"]
+
+        return nearest
 
     def rank(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
@@ -77,10 +72,12 @@ class TritonClient:
         """
         count = min(self.repository.instances[RANKER], max(1, len(categorical) // SPLIT_ROWS))
         bounds = pairwise(len(categorical) * part // count for part in range(count + 1))
-        *others, last = [[("CATEGORICAL", categorical[a:b]), ("CONTINUOUS", continuous[a:b])] for a, b in bounds]
-        begun = [self._start(RANKER, version, part) for part in others]
-        own = self._infer(RANKER, version, last)
-        return np.concatenate([*(part.result().as_numpy("SCORE") for part in begun), own.as_numpy("SCORE")])
+        answers = [
+            self._infer(RANKER, version, {"CATEGORICAL": categorical[a:b], "CONTINUOUS": continuous[a:b]})
+            for a, b in bounds
+        ]
+        scores = [answer()["SCORE"] for answer in answers]
+        return scores[0] if count == 1 else np.concatenate(scores)
 
     def probe(self, version: int, widths: Widths) -> None:
         """Infer once with each model on zeros; raises TritonError unless the answers are whole and finite."""
@@ -89,7 +86,7 @@ class TritonClient:
             np.zeros((1, widths.query_categorical), np.int32),
             np.zeros((1, widths.query_continuous), np.float32),
             1,
-        )
+        )()
         score = self.rank(
             version,
             np.zeros((2, widths.categorical), np.int32),
@@ -147,39 +144,51 @@ class TritonClient:
 
     def _look(self) -> None:
         served = bool(self.repository.versions())
+        action = "load" if served else "unload"
         for model in MODELS:
             try:
-                if served:
-                    self._client.load_model(model, client_timeout=LOAD_TIMEOUT_S)
-                else:
-                    self._client.unload_model(model, client_timeout=LOAD_TIMEOUT_S)
-            except InferenceServerException as error:
-                raise TritonError(f"Triton {self.url}: cannot load {model}: {error.message()}") from error
+                found = self._connections.begin(
+                    f"/v2/repository/models/{model}/{action}", [b"{}"], LOAD_TIMEOUT_S
+                ).response()
+            except OSError as error:
+                raise TritonError(f"Triton {self.url}: cannot {action} {model}: {error}") from error
+            if found.status != OK:
+                raise TritonError(f"Triton {self.url}: cannot {action} {model}: {_refusal(found)}")
 
-    def _infer(self, model: str, version: int, arrays: Arrays) -> Any:
+    def _infer(self, model: str, version: int, arrays: Arrays) -> Callable[[], dict[str, NDArray[Any]]]:
+        """Begin an inference; what comes back waits for its arrays. Both raise TritonError."""
+        where = f"Triton {self.url}: {model} {version}"
+        header, *contents = request(arrays)
         try:
-            return self._client.infer(model, _inputs(arrays), str(version), client_timeout=self.timeout_s)
-        except InferenceServerException as error:
-            raise TritonError(f"Triton {self.url}: {model} {version}: {error.message()}") from error
+            pending = self._connections.begin(
+                f"/v2/models/{model}/versions/{version}/infer",
+                [header, *contents],
+                self.timeout_s,
+                [(HEADER_LENGTH, len(header))],
+            )
+        except OSError as error:
+            raise TritonError(f"{where}: {error}") from error
 
-    def _start(self, model: str, version: int, arrays: Arrays) -> Future[Any]:
-        """Begin an inference; its result, or TritonError, comes with the future."""
-        future: Future[Any] = Future()
+        def answer() -> dict[str, NDArray[Any]]:
+            try:
+                found = pending.response()
+                if found.status != OK:
+                    raise TritonError(f"{where}: {_refusal(found)}")
+                return response(found.body, int(found.headers.get(HEADER_LENGTH.lower().encode(), b"0")))
+            except (OSError, TensorsError) as error:
+                raise TritonError(f"{where}: {error}") from error
 
-        def done(result: Any, error: InferenceServerException | None) -> None:
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(TritonError(f"Triton {self.url}: {model} {version}: {error.message()}"))
-
-        self._client.async_infer(model, _inputs(arrays), done, str(version), client_timeout=self.timeout_s)
-        return future
+        return answer
 
 
-def _inputs(arrays: Arrays) -> list[Any]:
-    inputs = []
-    for name, array in arrays:
-        tensor = grpc.InferInput(name, list(array.shape), "INT32" if array.dtype == np.int32 else "FP32")
-        tensor.set_data_from_numpy(array)
-        inputs.append(tensor)
-    return inputs
+class _Refusal(msgspec.Struct):
+    error: str = ""
+
+
+def _refusal(found: Response) -> str:
+    """Triton's words."""
+    try:
+        said = msgspec.json.decode(found.body, type=_Refusal).error
+    except msgspec.MsgspecError:
+        said = bytes(found.body[:200]).decode(errors="replace")
+    return said or f"status {found.status}"

@@ -101,8 +101,8 @@ def test_triton_is_configured_as_locally(tmp_path: Path) -> None:
     assert container.keys() == local.keys()
     same = ("model-control-mode", "load-model", "strict-readiness", "exit-on-error", "exit-timeout-secs")
     assert {name: container[name] for name in same} == {name: local[name] for name in same}
-    grpc = COMPOSE["x-settings"]["HEADWATER_TRITON_URL"]
-    assert grpc == f"triton:{container['grpc-port']}"
+    asked = COMPOSE["x-settings"]["HEADWATER_TRITON_URL"]
+    assert asked == f"triton:{container['http-port']}"
 
 
 def test_prometheus_scrapes_every_service() -> None:

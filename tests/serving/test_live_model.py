@@ -11,7 +11,7 @@ import pytest
 
 from serving.deliveries import Deliveries
 from serving.live_model import GuardedScorer, LiveModel
-from serving.scorer import ScorerError
+from serving.scorer import Nearest, ScorerError
 from serving.snapshot import Snapshot
 
 
@@ -49,10 +49,15 @@ class Flaky:
         self.asked = 0
         self.broken = True
 
-    def retrieve(self, *_: object) -> tuple[np.ndarray, np.ndarray]:
+    def retrieve(self, *_: object) -> Nearest:
         self.asked += 1
         if self.broken:
             raise ScorerError("gone")
+        return self._nearest
+
+    def _nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.broken:
+            raise ScorerError("gone while it was asked")
         return np.zeros((1, 1), np.int64), np.zeros((1, 1), np.float32)
 
     def rank(self, *_: object) -> np.ndarray:
@@ -70,7 +75,19 @@ def test_one_failure_is_enough_until_mended() -> None:
     assert guard.failed.is_set()
     flaky.broken = False
     guard.mend()
-    assert guard.retrieve(1, none, zeros, 1)[0].shape == (1, 1)
+    assert guard.retrieve(1, none, zeros, 1)()[0].shape == (1, 1)
+
+
+def test_a_failure_after_asking_counts_too() -> None:
+    flaky = Flaky()
+    flaky.broken = False
+    guard = GuardedScorer(flaky)
+    nearest = guard.retrieve(1, np.zeros((1, 0), np.int32), np.zeros((1, 0), np.float32), 1)
+    assert not guard.failed.is_set()
+    flaky.broken = True
+    with pytest.raises(ScorerError, match="gone while it was asked"):
+        nearest()
+    assert guard.failed.is_set()
 
 
 def test_only_what_was_delivered_without_a_gap_is_committed() -> None:

@@ -18,7 +18,7 @@ from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
 from serving.recommendation import Query, Recommendation
 from serving.recommender import Recommender
-from serving.scorer import ScorerError
+from serving.scorer import Nearest, ScorerError
 from serving.snapshot import Snapshot, snapshot, widths
 from streams.contracts.requests import FallbackReason
 from tests.serving.shop import SHOP, TODAY, customers, encoder_spec, items_table, looks
@@ -164,7 +164,7 @@ class Broken:
 
     def retrieve(
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    ) -> Nearest:
         return self.scorer.retrieve(version, categorical, continuous, k)
 
     def rank(
@@ -182,6 +182,28 @@ def test_models_that_break_cost_personality_only(model: Snapshot) -> None:
     )
     assert (patient.reason, hasty.reason) == (FallbackReason.MODEL_UNAVAILABLE, FallbackReason.DEADLINE)
     assert patient.rows.tolist() == hasty.rows.tolist() == trending_first(3)
+
+
+class Deaf(LocalScorer):
+    """A scorer that cannot be asked for items, or loses the question."""
+
+    def __init__(self, model: Snapshot, at_once: bool) -> None:
+        super().__init__(model.bundle)
+        self.at_once = at_once
+
+    def retrieve(self, *_: object) -> Nearest:
+        def lost() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+            raise ScorerError("gone")
+
+        return lost() if self.at_once else lost
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_two_tower_that_does_not_answer_costs_personality_only(model: Snapshot, at_once: bool) -> None:
+    recommender = Recommender(TABLE, Deaf(model, at_once), lambda: 0.0)
+    [ann, stranger] = ask(recommender, model, Query("ann", AS_OF, 3), Query("zoe", AS_OF, 3))
+    assert (ann.reason, ann.rows.tolist()) == (FallbackReason.MODEL_UNAVAILABLE, trending_first(3))
+    assert (stranger.reason, stranger.rows.tolist()) == (FallbackReason.UNKNOWN_CUSTOMER, trending_first(3))
 
 
 def test_nothing_left_is_an_empty_answer(recommender: Recommender, model: Snapshot) -> None:

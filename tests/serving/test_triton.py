@@ -38,7 +38,7 @@ def client(triton: TritonServer, bundles: dict[int, Bundle]) -> Iterator[TritonC
 
 
 def assert_retrieves(client: TritonClient, bundle: Bundle) -> None:
-    rows, scores = client.retrieve(bundle.version, CATEGORICAL, CONTINUOUS, 5)
+    rows, scores = client.retrieve(bundle.version, CATEGORICAL, CONTINUOUS, 5)()
     expected = Linear(bundle.version).embed(CATEGORICAL, CONTINUOUS) @ bundle.item_embeddings().T
     np.testing.assert_array_equal(rows, np.argsort(-expected, axis=1)[:, :5])
     np.testing.assert_allclose(scores, np.take_along_axis(expected, rows, axis=1), rtol=1e-5)
@@ -48,8 +48,26 @@ def test_retrieval_equals_the_dot_products(client: TritonClient, bundles: dict[i
     assert_retrieves(client, bundles[1])
 
 
+def test_what_is_asked_for_at_once_is_answered_each_on_its_own(
+    client: TritonClient, bundles: dict[int, Bundle]
+) -> None:
+    asked = [client.retrieve(1, CATEGORICAL[place : place + 1], CONTINUOUS[place : place + 1], 3) for place in (0, 1)]
+    scores = client.rank(1, np.ones((1, WIDTHS.categorical), np.int32), np.ones((1, WIDTHS.continuous), np.float32))
+    expected = Linear(1).embed(CATEGORICAL, CONTINUOUS) @ bundles[1].item_embeddings().T
+    for place in (1, 0):
+        rows, _ = asked[place]()
+        np.testing.assert_array_equal(rows[0], np.argsort(-expected[place])[:3])
+    assert scores.shape == (1,)
+
+
+def test_nobody_there_is_an_error(triton: TritonServer) -> None:
+    lonely = TritonClient("127.0.0.1:1", triton.repository)
+    with pytest.raises(TritonError, match=r"127\.0\.0\.1:1: retriever 1: .*refused"):
+        lonely.retrieve(1, CATEGORICAL, CONTINUOUS, 5)
+
+
 def test_more_items_than_there_are_are_capped(client: TritonClient) -> None:
-    rows, _ = client.retrieve(1, CATEGORICAL, CONTINUOUS, 200)
+    rows, _ = client.retrieve(1, CATEGORICAL, CONTINUOUS, 200)()
     assert sorted(rows[0]) == list(range(len(ITEMS)))
 
 
@@ -80,7 +98,7 @@ def test_wrong_input_is_an_error_not_an_answer(
     message: str,
 ) -> None:
     with pytest.raises(TritonError, match=message):
-        client.retrieve(1, categorical, continuous, k)
+        client.retrieve(1, categorical, continuous, k)()
     with pytest.raises(TritonError):
         client.rank(1, np.full((1, WIDTHS.categorical), -1, np.int32), np.zeros((1, WIDTHS.continuous), np.float32))
 
@@ -115,7 +133,7 @@ def test_versions_come_and_go_without_a_failed_request(
     assert len(answers) > 10
     assert triton.repository.versions() == [1, 3]
     with pytest.raises(TritonError, match="unknown model"):
-        client.retrieve(2, CATEGORICAL, CONTINUOUS, 5)
+        client.retrieve(2, CATEGORICAL, CONTINUOUS, 5)()
 
 
 def test_a_killed_stub_is_found_by_a_probe_and_revived(

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import tritonclient.grpc as grpc
-from tritonclient.utils import InferenceServerException
 
+from deploy.stack.http import get
 from serving.triton.repository import ModelRepository
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +34,7 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class TritonServer:
-    """A running Triton: its gRPC address, model repository, process and log."""
+    """A running Triton: its HTTP address, model repository, process and log."""
 
     url: str
     repository: ModelRepository
@@ -85,24 +84,20 @@ def start_triton(directory: Path, ports: list[int] | None = None) -> TritonServe
     log = directory / "triton.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-    server = TritonServer(f"127.0.0.1:{grpc_port}", repository, process, log)
-    client = grpc.InferenceServerClient(server.url)
-    try:
-        deadline = time.monotonic() + 60
-        while not is_live(client):
-            if process.poll() is not None or time.monotonic() > deadline:
-                process.kill()
-                raise RuntimeError(f"Triton did not start: {log.read_text()[-3000:]}")
-            time.sleep(0.1)
-    finally:
-        client.close()
+    server = TritonServer(f"127.0.0.1:{http}", repository, process, log)
+    deadline = time.monotonic() + 60
+    while not is_live(server):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise RuntimeError(f"Triton did not start: {log.read_text()[-3000:]}")
+        time.sleep(0.1)
     return server
 
 
-def is_live(client: grpc.InferenceServerClient) -> bool:
+def is_live(server: TritonServer) -> bool:
     try:
-        return bool(client.is_server_live(client_timeout=1))
-    except InferenceServerException:
+        return get(f"http://{server.url}/v2/health/live").status == 200
+    except OSError:
         return False
 
 
