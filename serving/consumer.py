@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -229,6 +230,8 @@ def main() -> None:
     engine, topics = Engine(settings), settings.topics
     try:
         engine.start()
+        gc.collect()
+        gc.freeze()  # hundreds of thousands of items' parts stay: going through them would hold a request up
         inbox = Inbox(topics.recommendations.name, settings.allowed_replies, bool(engine.shop.category))
         consumer = RequestsConsumer(settings, engine.service, inbox)
         threading.Thread(target=_announce_ready, args=(consumer.assigned,), daemon=True).start()
