@@ -45,6 +45,7 @@ class Pace:
     linger_s: how long to collect after the first one has come.
     busy, busy_linger_s: how long to collect where so many came the last time: large batches cost less an event, and
         what is saved keeps the lag away.
+    enough: so many are not kept waiting for more.
     idle_s: how long to wait for the first one.
     """
 
@@ -52,6 +53,7 @@ class Pace:
     linger_s: float = 0.01
     busy: int = 1000
     busy_linger_s: float = 0.1
+    enough: int = 2000
     idle_s: float = 0.1
 
 
@@ -153,8 +155,12 @@ class Worker:
         first = self._consumer.poll(self.pace.idle_s)
         if first is None or self._stale:
             return []
-        linger = self.pace.busy_linger_s if self._came >= self.pace.busy else self.pace.linger_s
-        messages = [first, *self._consumer.consume(self.pace.records - 1, linger)]
+        pace = self.pace
+        linger = pace.busy_linger_s if self._came >= pace.busy else pace.linger_s
+        enough = min(pace.enough, pace.records)
+        messages = [first, *self._consumer.consume(enough - 1, linger)]
+        if len(messages) == enough < pace.records:
+            messages += self._consumer.consume(pace.records - enough, 0)
         self._came = len(messages)
         return messages
 
