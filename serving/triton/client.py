@@ -5,21 +5,25 @@ Triton reports a model ready whose Python stub was killed, so health here is a r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.client import HTTPException
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from tritonclient.http import InferenceServerClient, InferenceServerException, InferInput
+from tritonclient.utils import np_to_triton_dtype
 
 from serving.bundle import Bundle
 from serving.scorer import Nearest, ScorerError, Widths
-from serving.triton.connection import Connections, Response
+from serving.triton.connection import Connections, ProtocolError, Request, Response
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
-from serving.triton.tensors import HEADER_LENGTH, Arrays, TensorsError, request, response
 
-OK = 200
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""The HTTP header that says where the JSON ends and the arrays begin."""
 LOAD_TIMEOUT_S = 60.0
 SPLIT_ROWS = 200
 """Rows that are worth a round trip of their own to another instance of the ranker."""
@@ -143,42 +147,57 @@ class TritonClient:
                 raise
 
     def _look(self) -> None:
+        # A client of tritonclient's is for one thread, and several threads come here: so one for each call.
         served = bool(self.repository.versions())
-        action = "load" if served else "unload"
-        for model in MODELS:
-            try:
-                found = self._connections.begin(
-                    f"/v2/repository/models/{model}/{action}", [b"{}"], LOAD_TIMEOUT_S
-                ).response()
-            except OSError as error:
-                raise TritonError(f"Triton {self.url}: cannot {action} {model}: {error}") from error
-            if found.status != OK:
-                raise TritonError(f"Triton {self.url}: cannot {action} {model}: {_refusal(found)}")
+        with InferenceServerClient(
+            self.url, connection_timeout=LOAD_TIMEOUT_S, network_timeout=LOAD_TIMEOUT_S
+        ) as control:
+            for model in MODELS:
+                try:
+                    if served:
+                        control.load_model(model)
+                    else:
+                        control.unload_model(model)
+                except (InferenceServerException, OSError, HTTPException) as error:
+                    action = "load" if served else "unload"
+                    raise TritonError(f"Triton {self.url}: cannot {action} {model}: {error}") from error
 
-    def _infer(self, model: str, version: int, arrays: Arrays) -> Callable[[], dict[str, NDArray[Any]]]:
-        """Begin an inference; what comes back waits for its arrays. Both raise TritonError."""
+    def _infer(
+        self, model: str, version: int, arrays: Mapping[str, NDArray[Any]]
+    ) -> Callable[[], dict[str, NDArray[Any]]]:
+        """Begin an inference; what comes back waits for its arrays, by name. Both raise TritonError."""
         where = f"Triton {self.url}: {model} {version}"
-        header, *contents = request(arrays)
+        inputs = [_input(name, array) for name, array in arrays.items()]
+        body, header_length = InferenceServerClient.generate_request_body(inputs)
+        path = f"/v2/models/{model}/versions/{version}/infer"
         try:
-            pending = self._connections.begin(
-                f"/v2/models/{model}/versions/{version}/infer",
-                [header, *contents],
-                self.timeout_s,
-                [(HEADER_LENGTH, len(header))],
-            )
+            pending = self._connections.begin(Request(path, body, {HEADER_LENGTH: str(header_length)}), self.timeout_s)
         except OSError as error:
             raise TritonError(f"{where}: {error}") from error
 
         def answer() -> dict[str, NDArray[Any]]:
             try:
                 found = pending.response()
-                if found.status != OK:
+                if found.status != HTTPStatus.OK:
                     raise TritonError(f"{where}: {_refusal(found)}")
-                return response(found.body, int(found.headers.get(HEADER_LENGTH.lower().encode(), b"0")))
-            except (OSError, TensorsError) as error:
+                return _outputs(found)
+            except OSError as error:
                 raise TritonError(f"{where}: {error}") from error
 
         return answer
+
+
+def _input(name: str, array: NDArray[Any]) -> InferInput:
+    return InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)).set_data_from_numpy(array)
+
+
+def _outputs(found: Response) -> dict[str, NDArray[Any]]:
+    """The arrays of an inference's response by name; they cannot be written to. Raises ProtocolError."""
+    try:
+        result = InferenceServerClient.parse_response_body(found.body, header_length=found.headers[HEADER_LENGTH])
+        return {each["name"]: result.as_numpy(each["name"]) for each in result.get_response()["outputs"]}
+    except (InferenceServerException, KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"not an inference's response: {error!r}") from error
 
 
 class _Refusal(msgspec.Struct):
@@ -190,5 +209,5 @@ def _refusal(found: Response) -> str:
     try:
         said = msgspec.json.decode(found.body, type=_Refusal).error
     except msgspec.MsgspecError:
-        said = bytes(found.body[:200]).decode(errors="replace")
+        said = found.body[:200].decode(errors="replace")
     return said or f"status {found.status}"
