@@ -62,8 +62,19 @@ def _count_block(owner: Int64, code: Int64, time: Int64, ranks: Int64, most: Int
     latest[cell] = time  # lines are in the order of time: the last assignment to a cell is its latest
     cells = np.flatnonzero(counts)
     who, what = cells // width, cells % width
-    by_count = np.lexsort((ranks[what], -latest[cells], -counts[cells], who))
-    by_time = np.lexsort((ranks[what], -latest[cells], who))
-    starts = group_starts(who)
-    most[who[starts]] = what[by_count][starts]
-    last[who[starts]] = what[by_time][starts]
+    starts, alphabetical = group_starts(who), -ranks[what]
+    chosen = who[starts]
+    most[chosen] = what[_best(starts, counts[cells], latest[cells], alphabetical)]
+    last[chosen] = what[_best(starts, latest[cells], alphabetical)]
+
+
+def _best(starts: Int64, *keys: Int64) -> Int64:
+    """Return each group's row that is largest by the first key, among equals by the next; the last has no equals."""
+    rows = np.arange(len(keys[0]), dtype=np.int64)
+    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(rows)))
+    for key in keys:
+        values = key[rows]
+        keep = values == np.maximum.reduceat(values, starts)[group]
+        rows, group = rows[keep], group[keep]
+        starts = group_starts(group)
+    return rows
