@@ -32,8 +32,8 @@ down: .venv/installed ## Stop the local stack, and the demo's
 demo: setup ## From a year of real purchases to a changed recommendation, start to end (STAY=1 leaves it running)
 	@.venv/bin/python -m deploy.demo $(if $(STAY),--stay)
 
-test: setup ## All tests, on the real stack (LANES="streams chaos" for some; tests/lanes.py has their names)
-	@.venv/bin/python -m tests.lanes $(LANES)
+test: setup ## All tests, on the real stack (LANES="streams chaos" for some)
+	@$(MAKE) --jobs=3 --keep-going $(LANES:%=test-%)
 
 chaos: setup ## Kill everything again and again under load, then check the whole store (CHAOS="--seed 3 --minutes 4")
 	@.venv/bin/python -m tests.chaos $(CHAOS)
@@ -57,6 +57,28 @@ lock: $(UV_READY) ## Resolve the requirement files anew (UPGRADE=--upgrade takes
 	$(COMPILE) pyproject.toml --extra triton -o $(LOCKS)/triton.txt
 	$(COMPILE) --no-deps $(LOCKS)/tritonserver.in -o $(LOCKS)/tritonserver.txt
 	$(COMPILE) --no-deps $(LOCKS)/bootstrap.in -o $(LOCKS)/bootstrap.txt
+
+# Lanes of `make test`: tests wait more than they compute, so some pytests run side by side, the longest first, each with
+# servers of its own. What needs the whole stack shares one; `rest` has whatever is in no other lane.
+LANES := ingest serving streams chaos rest stack trainer
+ingest := $(wildcard tests/streams/test_ingest*.py)
+serving := tests/serving
+serving-without := tests/serving/rest_client
+streams := tests/streams
+streams-without := $(ingest) tests/streams/test_docs.py
+chaos := tests/chaos tests/e2e/test_trainer_service.py
+stack := tests/deploy tests/e2e tests/streams/test_docs.py tests/serving/rest_client
+stack-without := tests/e2e/test_trainer_service.py
+trainer := tests/trainer
+rest := tests
+rest-without := $(sort $(ingest) $(serving) $(streams) $(chaos) $(stack) $(trainer))
+
+test-trainer: PYTEST := .venv-trainer/bin/python -m pytest -m trainer
+
+PYTEST := .venv/bin/python -m pytest -m "not trainer"
+
+test-%: setup
+	@$(PYTEST) -p no:cacheprovider $($*-without:%=--ignore=%) $($*) 2>&1 | sed --unbuffered 's/^/$* | /'
 
 COMPILE = $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 

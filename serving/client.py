@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from streams.contracts.codec import decode, encode
 from streams.contracts.requests import CORRELATION_ID, REPLY_TO, RecommendationRequest, Reply
 from streams.settings import Settings
+from streams.watermarks import watermarks
 
 
 class Received(NamedTuple):
@@ -71,9 +72,7 @@ class RecommendationClient:
             raise LookupError(f"reply topic {self._reply_to!r} cannot be read: {found.error}")
         ends = []
         for partition in found.partitions:
-            _, end = self._consumer.get_watermark_offsets(
-                TopicPartition(self._reply_to, partition), timeout=self._timeout_s
-            )
+            _, end = watermarks(self._consumer, self._reply_to, partition, self._timeout_s)
             ends.append(TopicPartition(self._reply_to, partition, end))
         self._consumer.assign(ends)
 
