@@ -1,7 +1,7 @@
 """Requests over HTTP connections that stay open: a request goes out now, its response is awaited later.
 
-tritonclient's own transports don't do that: over HTTP a request leaves only when gevent's loop runs, over gRPC it takes
-a thread and three times the processor time. So the standard library carries what tritonclient writes and reads.
+tritonclient's own transports don't do that: over HTTP it sleeps 10 ms whenever it sends without waiting for the answer,
+over gRPC it takes a thread and much more processor time. So the standard library carries what it writes and reads.
 """
 
 from __future__ import annotations
