@@ -7,9 +7,12 @@ why.
 
 import asyncio
 import logging
+import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
@@ -193,13 +196,19 @@ def _add_triggers(app: faust.App, settings: Settings) -> None:
 def _add_compaction(app: faust.App, settings: Settings) -> None:
     how = Compaction(full=settings.compact_full_rows, grace_s=settings.compact_grace_seconds)
     compactor = Compactor(offline_path(settings), how)
+    background = ThreadPoolExecutor(1, "compaction", initializer=_give_way)
 
     @app.timer(settings.compact_every_seconds, on_leader=True, name="compaction")  # type: ignore[untyped-decorator]
     async def compact() -> None:
         try:
-            await asyncio.to_thread(compactor.run)
+            await asyncio.get_running_loop().run_in_executor(background, compactor.run)
         except (OSError, ValueError) as error:
             log.warning("the offline store was not compacted", error=str(error))
+
+
+def _give_way() -> None:
+    """Let this thread run when others don't need the processor: on Linux each has a priority of its own."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def _add_scrubbing(app: faust.App, settings: Settings) -> None:
