@@ -30,7 +30,7 @@ def told(gateway: RunningGateway, http: httpx.Client) -> None:
         counted_until=1,
         baskets=50,
         together=[Neighbour(item_id="i70", score=0.9, baskets=41), Neighbour(item_id="i71", score=0.5, baskets=7)],
-        instead=[Neighbour(item_id="i72", score=0.1, baskets=12)],
+        instead=[Neighbour(item_id="i72", score=0.3, baskets=12)],
     )
     gateway.send(topics.item_neighbours.name, encode(lists), "i0")
     gateway.producer.flush(10)
