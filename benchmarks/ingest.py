@@ -142,6 +142,10 @@ def _under_load(world: World, plan: Plan, say: Say) -> Figures:
         "lag_p50": float(np.median(samples)) if samples else 0.0,
         "freshness_p50_ms": float(p50),
         "freshness_p99_ms": float(p99),
+        "freshness_max_ms_by_10_s": [
+            round(float(milliseconds[at : at + 50].max())) for at in range(0, len(milliseconds), 50)
+        ],
+        "lag_by_s": samples,
         "probes": len(milliseconds),
         "peak_rss_mb": peak_rss_mb(parts["streams"]),
         "peak_rss_mb_by_process": {name: round(peak_rss_mb(process)) for name, process in parts.items()},
