@@ -133,6 +133,8 @@ def command(names: tuple[str, ...], minutes: float, rate: float) -> None:
 def _table(figures: Figures) -> Table:
     table = Table.grid(padding=(0, 3))
     for name, value in figures.items():
+        if isinstance(value, list):  # a course over time is for a machine to read
+            continue
         table.add_row(
             name, ", ".join(f"{k} {_text(v)}" for k, v in value.items()) if isinstance(value, dict) else _text(value)
         )
