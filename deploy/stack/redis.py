@@ -50,12 +50,10 @@ class Redis(Part):
             "save": "",  # the append-only file is enough; snapshots would fork every minute under load
             "appendonly": "yes",
             "appendfsync": "everysec",
-            # The file grows by 30 MB a second at 10,000 events a second. One of 2 GB is read back in 9 s after a crash.
-            # Writing it anew takes a core for 3 s (without compression), and all else waits; with a nap a key it takes
-            # a fifth of a core for longer. Millions of keys want a Redis, and processors, of their own.
+            # The file grows by 30 MB a second at 10,000 events a second. Writing it anew takes a core for 3 s (less
+            # without compression); at 512 MB that was every 13 s. One of 2 GB is read back in 9 s after a crash.
             "auto-aof-rewrite-min-size": "2gb",
             "rdbcompression": "no",
-            "rdb-key-save-delay": "1",
             "maxmemory-policy": "noeviction",  # an evicted row would be a silently wrong answer
             "daemonize": "no",
         }
