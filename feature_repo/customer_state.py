@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.purchases import PURCHASE, Purchases
-from feature_repo.ragged import Int64, lengths_to_offsets, pick, select
+from feature_repo.ragged import Int64, pick, select, unpack
 
 RECENT = np.dtype([("time", "<i8"), ("item", "<u8"), ("type", "<i4"), ("weight", "<f4")])
 """An interaction that is no purchase: event time, item key, `EventType`, weight (a rating's value, else units)."""
@@ -123,10 +123,6 @@ class CustomerStates:
         n = len(rows)
         blank = CustomerRow(b"", b"", b"", bytes(8 * len(EVICTED_FIELDS)), NOTHING_READ)
         whole = [row or blank for row in rows]
-
-        def unpack(blobs: list[bytes], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], Int64]:
-            lengths = np.fromiter(map(len, blobs), dtype=np.int64, count=n) // dtype.itemsize
-            return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
 
         evicted = np.frombuffer(b"".join([row.evicted or blank.evicted for row in whole]), dtype="<i8")
         position = np.fromiter((row.position for row in whole), dtype=np.int64, count=n)

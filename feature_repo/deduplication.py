@@ -6,7 +6,6 @@ seals is told by its own id, one in `Limits.sealing`, so that the parts are the 
 batches: nothing in them depends on anything but the events.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -16,7 +15,18 @@ import numpy.typing as npt
 
 from feature_repo.customer_state import SEEN_ID, CustomerStates, Limits
 from feature_repo.events import Events, Outcome
-from feature_repo.ragged import Int64, append, group_ends, group_starts, keep_last, lengths_to_offsets, owners, pick
+from feature_repo.ragged import (
+    Int64,
+    append,
+    group_ends,
+    group_starts,
+    keep,
+    keep_last,
+    lengths_to_offsets,
+    owners,
+    pick,
+    unpack,
+)  # fmt: skip
 
 _BUCKET_BITS = 18
 _LONG_AGO = np.iinfo(np.int64).min
@@ -41,7 +51,7 @@ def deduplicate(states: CustomerStates, events: Events, limits: Limits) -> tuple
     Remembered
         The customers' ids afterwards.
     """
-    before, before_offsets = _unpack(states.sealed)
+    before, before_offsets = unpack(states.sealed, SEEN_ID)
     outcome = _judge(states, before, before_offsets, events, limits)
     applied = np.flatnonzero(outcome == Outcome.APPLIED)
     applied = applied[np.argsort(events.customer[applied], kind="stable")]
@@ -57,7 +67,7 @@ def deduplicate(states: CustomerStates, events: Events, limits: Limits) -> tuple
 
 def renumber(states: CustomerStates, last: int) -> CustomerStates:
     """Return the same states with each customer's ids numbered up to `last`, in place of the offsets they had."""
-    sealed, sealed_offsets = _unpack(states.sealed)
+    sealed, sealed_offsets = unpack(states.sealed, SEEN_ID)
     seen, sealed = states.seen.copy(), sealed.copy()
     ends = states.seen_offsets[1:]
     seen["offset"] = np.arange(len(seen)) - (ends - 1)[owners(states.seen_offsets)] + last
@@ -65,11 +75,6 @@ def renumber(states: CustomerStates, last: int) -> CustomerStates:
     sealed["offset"] = np.arange(len(sealed)) - (ends - 1)[owners(sealed_offsets)] + last
     packed = [sealed[start:end].tobytes() for start, end in pairwise(sealed_offsets.tolist())]
     return replace(states, seen=seen, sealed=packed)
-
-
-def _unpack(sealed: Sequence[bytes]) -> tuple[npt.NDArray[Any], Int64]:
-    lengths = np.fromiter(map(len, sealed), dtype=np.int64, count=len(sealed)) // SEEN_ID.itemsize
-    return np.frombuffer(b"".join(sealed), dtype=SEEN_ID), lengths_to_offsets(lengths)
 
 
 def _ids(events: Events, chosen: Int64) -> npt.NDArray[Any]:
@@ -148,9 +153,9 @@ def _newest(seen: npt.NDArray[Any], offsets: Int64, limits: Limits) -> tuple[npt
     """Return the ids that a later repeat could still meet within the window, and at most so many."""
     if len(seen) and int(np.ptp(seen["arrival"])) > limits.dedupe_window:
         whose = owners(offsets)
-        seen, offsets = _keep(seen, offsets, seen["arrival"] >= _latest(seen, offsets)[whose] - limits.dedupe_window)
+        seen, offsets = keep(seen, offsets, seen["arrival"] >= _latest(seen, offsets)[whose] - limits.dedupe_window)
     if np.diff(offsets).max(initial=0) > limits.seen:
-        seen, offsets = _keep(seen, offsets, keep_last(offsets, limits.seen))
+        seen, offsets = keep(seen, offsets, keep_last(offsets, limits.seen))
     return seen, offsets
 
 
@@ -171,7 +176,3 @@ def _latest(seen: npt.NDArray[Any], offsets: Int64) -> Int64:
     latest = np.full(len(offsets) - 1, _LONG_AGO, dtype=np.int64)
     np.maximum.at(latest, owners(offsets), seen["arrival"])
     return latest
-
-
-def _keep(seen: npt.NDArray[Any], offsets: Int64, keep: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], Int64]:
-    return pick(seen, keep), lengths_to_offsets(keep)[offsets]

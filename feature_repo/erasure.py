@@ -10,7 +10,7 @@ from feature_repo.heat import Heat
 from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import PURCHASE
-from feature_repo.ragged import Int64, lengths_to_offsets, owners
+from feature_repo.ragged import Int64, keep, owners
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def erase(states: CustomerStates, position: Int64) -> Erased:
     """
     due = position > states.position
     leaving = due[owners(states.purchase_offsets)]
-    purchases, purchase_offsets = _without(states.purchases, states.purchase_offsets, leaving)
-    recent, recent_offsets = _without(states.recent, states.recent_offsets, due[owners(states.recent_offsets)])
-    seen, seen_offsets = _without(states.seen, states.seen_offsets, due[owners(states.seen_offsets)])
+    purchases, purchase_offsets = keep(states.purchases, states.purchase_offsets, ~leaving)
+    recent, recent_offsets = keep(states.recent, states.recent_offsets, ~due[owners(states.recent_offsets)])
+    seen, seen_offsets = keep(states.seen, states.seen_offsets, ~due[owners(states.seen_offsets)])
     nothing = np.zeros(0, dtype=np.int64)
     deltas = item_deltas(
         states, purchases, purchase_offsets, np.zeros(0, PURCHASE), nothing,
@@ -70,11 +70,3 @@ def erase(states: CustomerStates, position: Int64) -> Erased:
         position=np.maximum(states.position, position),
     )
     return Erased(after, due, deltas)
-
-
-def _without(
-    rows: npt.NDArray[np.void], offsets: Int64, leaving: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.void], Int64]:
-    """Return the rows that stay and where each owner's begin."""
-    running = lengths_to_offsets(~leaving)
-    return rows[~leaving], running[offsets]

@@ -17,7 +17,7 @@ from feature_repo.heat import heat
 from feature_repo.item_deltas import item_deltas
 from feature_repo.items_state import ItemDeltas
 from feature_repo.purchases import PURCHASE, Purchases, canonical_order
-from feature_repo.ragged import Int64, append, keep_last, lengths_to_offsets, owners, pick
+from feature_repo.ragged import Int64, append, keep, keep_last, owners, pick
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def fold(states: CustomerStates, events: Events, limits: Limits = DEFAULT_LIMITS
     recent, recent_offsets = _fold_recent(states, applied, limits)
     lines, owner = _lines(applied)
     merged, merged_offsets = _merge_lines(states, lines, owner)
-    keep = keep_last(merged_offsets, limits.purchases)
-    history, history_offsets = pick(merged, keep), lengths_to_offsets(keep)[merged_offsets]
-    leaving, leaving_owner = pick(merged, ~keep), owners(merged_offsets)[~keep]
+    stays = keep_last(merged_offsets, limits.purchases)
+    history, history_offsets = keep(merged, merged_offsets, stays)
+    leaving, leaving_owner = pick(merged, ~stays), owners(merged_offsets)[~stays]
     attention = heat(applied.item, applied.type, applied.time, applied.arrival)
     deltas = item_deltas(states, history, history_offsets, lines, owner, leaving, leaving_owner, attention)
     evicted = _evict(states.evicted, leaving, leaving_owner)
@@ -95,8 +95,7 @@ def _fold_recent(states: CustomerStates, applied: Events, limits: Limits) -> tup
         rows[at] = some[np.lexsort((some["weight"], some["type"], some["item"], some["time"], whose[at]))]
     if np.diff(offsets).max(initial=0) <= limits.recent:
         return rows, offsets
-    keep = keep_last(offsets, limits.recent)
-    return pick(rows, keep), lengths_to_offsets(keep)[offsets]
+    return keep(rows, offsets, keep_last(offsets, limits.recent))
 
 
 def _late(old: Int64, offsets: Int64, new: Int64, owner: Int64) -> npt.NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ragged import Int64, group_starts, lengths_to_offsets, owners, pick
+from feature_repo.ragged import Int64, group_starts, keep, owners
 
 DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -108,7 +108,7 @@ class Kept(NamedTuple):
 def kept(lines: Purchases, offsets: Int64) -> Kept:
     """Return only the lines of which something is left."""
     remaining, amount = net(lines, offsets)
-    keep = remaining > 0
-    if keep.all():
+    left = remaining > 0
+    if left.all():
         return Kept(lines, offsets, remaining, amount)
-    return Kept(pick(lines, keep), lengths_to_offsets(keep)[offsets], remaining[keep], amount[keep])
+    return Kept(*keep(lines, offsets, left), remaining[left], amount[left])

@@ -1,5 +1,6 @@
 """Ragged arrays: the rows of many owners, laid end to end, with the offsets at which each owner's rows begin."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,17 @@ def pick(rows: npt.NDArray[Any], chosen: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the chosen rows, by an index or a mask; whole records are copied, where numpy would go field by field."""
     found: npt.NDArray[Any] = _opaque(rows)[chosen].view(rows.dtype)
     return found
+
+
+def keep(rows: npt.NDArray[Any], offsets: Int64, chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], Int64]:
+    """Return the rows of a mask, and where each owner's begin among them."""
+    return pick(rows, chosen), lengths_to_offsets(chosen)[offsets]
+
+
+def unpack(blobs: Sequence[bytes], dtype: np.dtype[Any]) -> tuple[npt.NDArray[Any], Int64]:
+    """Return the rows in each owner's bytes, and where each owner's begin."""
+    lengths = np.fromiter(map(len, blobs), dtype=np.int64, count=len(blobs)) // dtype.itemsize
+    return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
 
 
 def _opaque(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

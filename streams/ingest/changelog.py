@@ -107,12 +107,13 @@ class Changelog:
             state = _State(*row[:5], len(row.sealed) // SEEN_ID.itemsize)
             self._sender.send(self._customers, _ENCODE(state), key)
             if row.sealed != sealed:
-                self._sender.send(
-                    self._seen_ids,
-                    _ENCODE(_SeenIds(row.sealed, row.position)) if row.sealed else None,
-                    key,
-                    [("position", b"%d" % row.position)],
-                )
+                self._send_seen_ids(key, row)
+
+    def _send_seen_ids(self, key: bytes, row: CustomerRow) -> None:
+        if row.sealed:
+            self._sender.send(self._seen_ids, _ENCODE(_SeenIds(row.sealed, row.position)), key)
+        else:
+            self._sender.send(self._seen_ids, None, key, [("position", b"%d" % row.position)])
 
     def forget_customers(self, customer_ids: Sequence[str], positions: Sequence[int] | None = None) -> None:
         """Send tombstones; `positions` are the offsets of erasures in the stream, if that is what they are for."""
