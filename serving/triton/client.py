@@ -22,7 +22,7 @@ from serving.scorer import Nearest, ScorerError, Widths
 from serving.triton.connection import Connections, ProtocolError, Request, Response
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
+HEADER_LENGTH = "inference-header-content-length"
 """The HTTP header that says where the JSON ends and the arrays begin."""
 LOAD_TIMEOUT_S = 60.0
 SPLIT_ROWS = 200

@@ -1,7 +1,8 @@
 """Requests over HTTP connections that stay open: a request goes out now, its response is awaited later.
 
 tritonclient's own transports don't do that: over HTTP it sleeps 10 ms whenever it sends without waiting for the answer,
-over gRPC it takes a thread and much more processor time. So the standard library carries what it writes and reads.
+over gRPC it takes a thread and much more processor time. So a socket carries what it writes and reads; the parser of
+responses is uvicorn's (httptools), for http.client's reads headers as those of an e-mail.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPMessage
 from typing import NamedTuple
+
+from httptools import HttpParserError, HttpResponseParser
 
 SEND_BUFFER = 1_048_576
 """Holds a request whole, so that sending it does not wait for the server to read (the kernel may grant less)."""
+
+RECEIVE_BYTES = 65_536
 
 
 class ProtocolError(OSError):
@@ -29,11 +33,51 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What came back."""
+    """What came back; the headers' names are in lower case."""
 
     status: int
-    headers: HTTPMessage
+    headers: Mapping[str, str]
     body: bytes
+
+
+class _Reader:
+    """Puts a response together from what comes; httptools calls the methods that begin with `on_`.
+
+    Attributes
+    ----------
+    begun, complete
+        Whether any of it has come, and all of it.
+    stays_open
+        Whether the server keeps the connection after it.
+    """
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self.begun = False
+        self.complete = self.stays_open = False
+
+    def feed(self, part: bytes) -> None:
+        """Take in some bytes; raises ProtocolError."""
+        self.begun = True
+        try:
+            self._parser.feed_data(part)
+        except HttpParserError as error:
+            raise ProtocolError(f"this is no HTTP response: {error}") from error
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.complete, self.stays_open = True, self._parser.should_keep_alive()
+
+    def response(self) -> Response:
+        """What has come, once it is complete."""
+        return Response(self._parser.get_status_code(), self._headers, b"".join(self._body))
 
 
 class Pending:
@@ -44,8 +88,9 @@ class Pending:
     """
 
     def __init__(self, pool: Connections, request: Request, timeout_s: float) -> None:
-        self._pool, self._request = pool, request
+        self._pool = pool
         self._deadline = time.monotonic() + timeout_s
+        self._message = _message(pool.address, request)
         used = pool.idle()
         self._reused = used is not None
         self._connection = used or pool.opened(timeout_s)
@@ -66,13 +111,14 @@ class Pending:
                     raise
                 self._again()
                 found = self._received()
-        except BaseException as error:
+        except BaseException:
             self._connection.close()
-            if isinstance(error, HTTPException) and not isinstance(error, OSError):
-                raise ProtocolError(f"this is no HTTP response: {error!r}") from error
             raise
-        self._pool.put_back(self._connection)
-        return found
+        if found.stays_open:
+            self._pool.put_back(self._connection)
+        else:
+            self._connection.close()
+        return found.response()
 
     def _again(self) -> None:
         self._connection.close()
@@ -82,15 +128,24 @@ class Pending:
         self._send()
 
     def _send(self) -> None:
-        self._connection.sock.settimeout(self._left_s())
-        self._connection.request("POST", *self._request)
+        self._connection.settimeout(self._left_s())
+        try:
+            self._connection.sendall(self._message)
+        except BaseException:
+            self._connection.close()
+            raise
 
-    def _received(self) -> Response:
-        connected = self._connection.sock  # http.client forgets it where this response is the connection's last
-        connected.settimeout(self._left_s())
-        found = self._connection.getresponse()
-        connected.settimeout(self._left_s())
-        return Response(found.status, found.headers, found.read())
+    def _received(self) -> _Reader:
+        found = _Reader()
+        while not found.complete:
+            self._connection.settimeout(self._left_s())
+            part = self._connection.recv(RECEIVE_BYTES)
+            if not part:
+                if found.begun:
+                    raise ProtocolError("the server hung up in the middle of a response")
+                raise ConnectionResetError("the server hung up and said nothing")
+            found.feed(part)
+        return found
 
     def _left_s(self) -> float:
         left = self._deadline - time.monotonic()
@@ -100,36 +155,50 @@ class Pending:
 
 
 class Connections:
-    """Open connections to one server; as many as requests were ever under way at once. Any number of threads."""
+    """Open connections to one server; as many as requests were ever under way at once. Any number of threads.
+
+    Parameters
+    ----------
+    address
+        Host and port, `host:port` or `[host]:port`.
+    """
 
     def __init__(self, address: str) -> None:
-        self._address = address
-        self._idle: list[HTTPConnection] = []
+        self.address = address
+        host, _, port = address.rpartition(":")
+        self._where = host.strip("[]"), int(port)
+        self._idle: list[socket.socket] = []
 
     def begin(self, request: Request, timeout_s: float) -> Pending:
         """Send a request; no wait for the server may end after `timeout_s`. Raises OSError where there is none."""
         return Pending(self, request, timeout_s)
 
-    def opened(self, timeout_s: float) -> HTTPConnection:
+    def opened(self, timeout_s: float) -> socket.socket:
         """A new connection, for the caller alone. Raises OSError."""
-        connection = HTTPConnection(self._address, timeout=timeout_s)
-        connection.connect()
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        connection = socket.create_connection(self._where, timeout_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return connection
 
-    def idle(self) -> HTTPConnection | None:
+    def idle(self) -> socket.socket | None:
         """A connection that nobody uses, for the caller alone."""
         try:
             return self._idle.pop()
         except IndexError:
             return None
 
-    def put_back(self, connection: HTTPConnection) -> None:
-        """Leave a connection to others, unless the server has closed it."""
-        if connection.sock is not None:
-            self._idle.append(connection)
+    def put_back(self, connection: socket.socket) -> None:
+        """Leave a connection to others."""
+        self._idle.append(connection)
 
     def close(self) -> None:
         """Close what nobody uses."""
         while (connection := self.idle()) is not None:
             connection.close()
+
+
+def _message(host: str, request: Request) -> bytes:
+    """A POST as it goes over the wire, in one piece: a head that comes alone wakes the server for nothing."""
+    headers = {"Host": host, "Content-Length": str(len(request.body)), **request.headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {request.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body

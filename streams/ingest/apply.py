@@ -121,12 +121,12 @@ class Applier:
             self._step("recover flush")
             self._sender.flush()
 
-    def apply(self, held: Held, batch: Batch, meanwhile: Callable[[], None] = lambda: None) -> pa.Table:
-        """Apply a batch that lies whole before or whole after `held.items`; return the rows for the offline store.
+    def post(self, held: Held, batch: Batch) -> Callable[[], pa.Table]:
+        """Begin to apply a batch that lies whole before or whole after `held.items`.
 
-        Parameters
-        ----------
-        meanwhile: what to do while Redis is at work.
+        What is returned waits for the stores, says in the changelogs and dead letters what has become of the batch, and
+        returns the rows for the offline store. It must be called before anything else of the partition begins; another
+        partition's batch may begin before that, so that Redis is at work while that one is decoded and folded.
 
         Raises
         ------
@@ -154,20 +154,23 @@ class Applier:
         customers_written = self._post_customers(held, batch, rows, folded, touched, redo)
         self._step("items")
         items_written = self._items.post(source, records.stop, parts, newest) if parts else None
-        meanwhile()
-        customers_written()
-        chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT) & ~hidden)
-        accepted = accepted_table(held.partition, batch.interactions, batch.events, chosen)
-        if items_written is not None:
-            items_written()
-        self._step("changelog")
-        held.log.check()
-        self._changelog.items(source, records.stop, parts)
-        self._reject(held, records, batch.rejected)
-        self._step("applied")
-        self._cache.shrink()
-        self._count(folded.outcome)
-        return accepted
+
+        def done() -> pa.Table:
+            customers_written()
+            chosen = np.flatnonzero(np.isin(folded.outcome, _KEPT) & ~hidden)
+            accepted = accepted_table(held.partition, batch.interactions, batch.events, chosen)
+            if items_written is not None:
+                items_written()
+            self._step("changelog")
+            held.log.check()
+            self._changelog.items(source, records.stop, parts)
+            self._reject(held, records, batch.rejected)
+            self._step("applied")
+            self._cache.shrink()
+            self._count(folded.outcome)
+            return accepted
+
+        return done
 
     def erase(self, held: Held, records: Records, partitions: int) -> None:
         """Apply records that ask for erasures and lie whole before or whole after `held.items`; raises as `apply`."""

@@ -9,7 +9,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
+import pyarrow as pa
 import redis
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
@@ -18,9 +21,8 @@ from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.codec import Limits
 from streams.contracts.observability import BATCH_SECONDS, EVENT_AGE, HELD_BACK, INGEST_LAG, logger
 from streams.erasure.topics import cause_of
-from streams.ingest.ahead import Ahead
 from streams.ingest.apply import Applier, Held
-from streams.ingest.batch import Batch, Records, decode
+from streams.ingest.batch import Records, decode
 from streams.ingest.offline_writer import OfflineWriter
 from streams.ingest.partition_log import LostPartitionError
 from streams.ingest.start import Starts
@@ -55,6 +57,14 @@ class Pace:
     busy_linger_s: float = 0.1
     enough: int = 2000
     idle_s: float = 0.1
+
+
+class _UnderWay(NamedTuple):
+    """A batch that is begun, and what waits for it."""
+
+    records: Records
+    done: Callable[[], pa.Table]
+    started: float
 
 
 class Worker:
@@ -189,26 +199,39 @@ class Worker:
             )
 
     def _apply_all(self, found: Sequence[Records]) -> None:
-        """Apply what came, decoding the next part while Redis is at work on one."""
-        held = [self._held[records.partition] for records in found]
-        parts = [
-            part for one, records in zip(held, found, strict=True) for part in records.parts(one.applied, one.items)
-        ]
-        decoded = Ahead(map(self._decode, parts))
-        for part in parts:
-            self._apply(self._held[part.partition], part, decoded)
+        """Apply what came, beginning with each part while Redis is at work on the one before."""
+        under_way: _UnderWay | None = None
+        for records in chain.from_iterable(map(self._parts, found)):
+            if under_way and (records.erasures or under_way.records.partition == records.partition):
+                self._done(under_way)
+                under_way = None
+            if records.erasures:
+                with BATCH_SECONDS.time():
+                    self._applier.erase(self._held[records.partition], records, self._starts.partitions)
+                self._applied(records, None)
+                continue
+            begun = self._begin(records)
+            if under_way:
+                self._done(under_way)
+            under_way = begun
+        if under_way:
+            self._done(under_way)
 
-    def _decode(self, records: Records) -> Batch | None:
-        """Decode events; erasures are read when all before them has been applied."""
-        return None if records.erasures else decode(records, self._starts.partitions, self._limits)
+    def _parts(self, records: Records) -> Sequence[Records]:
+        held = self._held[records.partition]
+        return records.parts(held.applied, held.items)
 
-    def _apply(self, held: Held, records: Records, decoded: Ahead[Batch | None]) -> None:
-        with BATCH_SECONDS.time():
-            batch, accepted = decoded.take(), None
-            if batch is None:
-                self._applier.erase(held, records, self._starts.partitions)
-            else:
-                accepted = self._applier.apply(held, batch, decoded.prepare)
+    def _begin(self, records: Records) -> _UnderWay:
+        started = time.perf_counter()
+        batch = decode(records, self._starts.partitions, self._limits)
+        return _UnderWay(records, self._applier.post(self._held[records.partition], batch), started)
+
+    def _done(self, under_way: _UnderWay) -> None:
+        accepted = under_way.done()
+        BATCH_SECONDS.observe(time.perf_counter() - under_way.started)
+        self._applied(under_way.records, accepted)
+
+    def _applied(self, records: Records, accepted: pa.Table | None) -> None:
         self._offline.add(records.partition, records.stop, accepted)
         self._next[records.partition] = records.stop
         self._open.add(records.partition)

@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import RemoteDisconnected
 
 import pytest
 
@@ -89,7 +88,7 @@ def test_answers_come_in_any_order_over_connections_that_are_used_again() -> Non
             large = bytes(range(256)) * 2000
             first, second = ask(connections, b"one %d" % turn), ask(connections, large)
             found = second.response()
-            assert (found.status, found.body, found.headers["X-Kind"]) == (200, large, "echo")
+            assert (found.status, found.body, found.headers["x-kind"]) == (200, large, "echo")
             assert first.response().body == b"one %d" % turn
     assert numbers == {0, 1}
 
@@ -125,7 +124,7 @@ def test_a_server_that_hangs_up_at_once_is_not_asked_for_ever() -> None:
 
     with server(rudely) as connections:
         pending = ask(connections, b"x")
-        with pytest.raises(RemoteDisconnected):
+        with pytest.raises(ConnectionResetError, match="said nothing"):
             pending.response()
         assert asked == [0]
 
@@ -156,15 +155,22 @@ def test_a_connection_that_the_server_says_it_closes_is_not_used_again() -> None
             assert connections.idle() is None
 
 
-@pytest.mark.parametrize("said", [b"hello\r\n\r\n", reply(b"all of it")[:-3]])
-def test_what_is_no_http_is_an_error(said: bytes) -> None:
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"hello\r\n\r\n", "this is no HTTP response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: one\r\n\r\n", "this is no HTTP response"),
+        (reply(b"all of it")[:-3], "in the middle of a response"),
+    ],
+)
+def test_what_is_no_http_is_an_error(said: bytes, why: str) -> None:
     def babble(connected: socket.socket, _: int) -> None:
         read(connected)
         connected.sendall(said)
 
     with server(babble) as connections:
         pending = ask(connections, b"x")
-        with pytest.raises(ProtocolError, match=r"no HTTP response: (BadStatusLine|IncompleteRead)"):
+        with pytest.raises(ProtocolError, match=why):
             pending.response()
 
 
