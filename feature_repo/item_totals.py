@@ -2,7 +2,8 @@
 
 A worker that holds most partitions knows most parts of an item without reading them. It sends the new total with
 the new part, and the versions of the other parts that the total was made of; where the store holds other versions,
-it takes the part only, and the caller reads what is there.
+it takes the part only, and the caller reads what is there. Most batches only look at an item: then no more of the
+total is sent than looks change, where the store's total is the one before.
 """
 
 from collections.abc import Sequence
@@ -27,12 +28,19 @@ _GUARD = """
 local found = redis.call('HMGET', KEYS[1], {fields})
 local own, total = found[{own}], found[{total}]
 if own and tonumber(own) > tonumber(ARGV[{part}]) then return -1 end
-if {others} ~= ARGV[{part} + 2] or (total and tonumber(total) > tonumber(ARGV[1])) then
+if {others} ~= ARGV[{part} + 2] or {another} then
   redis.call('HSET', KEYS[1], {version_field}, ARGV[{part}], {state_field}, ARGV[{part} + 1])
   return 2
 end
 local stored = {{total, found[{total} + 1]}}
 """
+
+
+_NEWER = "(total and tonumber(total) > tonumber(ARGV[1]))"
+_NOT_THE_ONE_BEFORE = "total ~= ARGV[{part} + 3]"
+
+_LOOKS = ("hot_slot", "hot")
+"""Features that a look at an item changes."""
 
 
 def _total_columns(sums: ItemStates) -> Columns:
@@ -42,7 +50,8 @@ def _total_columns(sums: ItemStates) -> Columns:
 
 
 @lru_cache
-def _script(layout: ViewLayout, sources: tuple[str, ...], source: str) -> Script:
+def _script(layout: ViewLayout, names: tuple[str, ...], sources: tuple[str, ...], source: str) -> Script:
+    part = 3 + len(names)
     version_field, state_field = f"{VERSION_FIELD}{source}", f"{STATE_FIELD}{source}"
     fields = [*(f"{VERSION_FIELD}{each}".encode() for each in sources), VERSION.encode(), timestamp_field(layout.name)]
     others = " .. ',' .. ".join(f"(found[{i}] or '')" for i, each in enumerate(sources, start=1) if each != source)
@@ -50,12 +59,13 @@ def _script(layout: ViewLayout, sources: tuple[str, ...], source: str) -> Script
         fields=", ".join(map(lua_literal, fields)),
         own=sources.index(source) + 1,
         total=len(sources) + 1,
-        part=3 + len(layout.names),
+        part=part,
+        another=_NEWER if names == layout.names else _NOT_THE_ONE_BEFORE.format(part=part),
         others=others or "''",
         version_field=lua_literal(version_field.encode()),
         state_field=lua_literal(state_field.encode()),
     )
-    return row_script(layout, layout.names, (version_field, state_field), VERSION, guard)
+    return row_script(layout, names, (version_field, state_field), VERSION, guard)
 
 
 def post_parts_and_totals(
@@ -68,6 +78,7 @@ def post_parts_and_totals(
     sums: ItemStates,
     versions: npt.NDArray[np.int64],
     time: int,
+    before: npt.NDArray[np.int64] | None = None,
 ) -> Posted:
     """Begin to replace a source's parts, and the totals where they are made of what the store holds.
 
@@ -83,6 +94,9 @@ def post_parts_and_totals(
         ``int64[n, len(sources)]``: of the parts in the totals, the new ones' included; `NONE` where there is none.
     time
         Of the rows, microseconds since the epoch.
+    before
+        ``int64[n]``: the own parts' versions until now, where they and the new ones differ in nothing but what looks
+        change. None: they may differ in anything.
 
     Returns
     -------
@@ -90,19 +104,22 @@ def post_parts_and_totals(
         Waits for the replies and returns ``int8[n]``: `Outcome.WRITTEN`; `Outcome.OTHER` where only the part was taken;
         `Outcome.NEWER` where neither was.
     """
-    script = _script(layout, sources, source)
+    names = layout.names if before is None else _LOOKS
+    script = _script(layout, names, sources, source)
     own = sources.index(source)
     columns = _total_columns(sums)
-    values = [encode(kind, columns[name]) for name, kind in layout.features]
+    values = [encode(layout.type_of(name), columns[name]) for name in names]
+    sum_versions = np.where(versions == NONE, 0, versions).sum(axis=1)
     states = np.ascontiguousarray(parts, dtype=ITEM_STATE).view(f"V{ITEM_STATE.itemsize}").tolist()
     rows = zip(
         store.keys(ITEM, ids),
-        ascii_numbers(np.where(versions == NONE, 0, versions).sum(axis=1)),
+        ascii_numbers(sum_versions),
         encode_timestamps(np.full(len(ids), time, dtype=np.int64)),
         *values,
         ascii_numbers(versions[:, own]),
         states,
         _listed(np.delete(versions, own, axis=1)),
+        *([] if before is None else [ascii_numbers(sum_versions - versions[:, own] + before)]),
         strict=True,
     )
     digest = sha1(script)

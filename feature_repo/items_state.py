@@ -40,8 +40,7 @@ slot since the epoch with an interaction, and weighted interactions by slot (``s
 ItemStates = npt.NDArray[Any]
 """An array of dtype ``ITEM_STATE``."""
 
-SLOW_BYTES = ITEM_STATE.fields["hot_slot"][1] if ITEM_STATE.fields else 0
-"""Leading bytes of a state, without what changes with every look at the item."""
+_SLOW_BYTES = ITEM_STATE.fields["hot_slot"][1] if ITEM_STATE.fields else 0
 
 
 def _none() -> npt.NDArray[np.int64]:
@@ -96,6 +95,12 @@ def read_states(stored: Sequence[bytes]) -> ItemStates:
                 f"Headwater wrote it. Start with an empty Redis and empty topics (`make clean` does that locally)"
             )
     return np.frombuffer(b"".join(stored), dtype=ITEM_STATE)
+
+
+def slow_part(states: ItemStates) -> npt.NDArray[np.int64]:
+    """Return ``int64[n, w]``: the bytes of ``ITEM_STATE[n]`` without what changes with every look at an item."""
+    whole = np.ascontiguousarray(states).view(np.int64).reshape(len(states), ITEM_STATE.itemsize // 8)
+    return whole[:, : _SLOW_BYTES // 8]
 
 
 def slot_days(newest_day: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.encoder import Encoder
-from feature_repo.items_state import ITEM_STATE, NO_DAY, SLOT, SLOW_BYTES, ItemStates, empty_items, read_states, total
+from feature_repo.items_state import ITEM_STATE, NO_DAY, SLOT, ItemStates, empty_items, read_states, slow_part, total
 from feature_repo.materialise import item_columns
 from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets
@@ -114,9 +114,9 @@ class ItemsTable:
             touched = [self._replace(source, pairs) for source, pairs in by_source.items()]
             if touched:
                 rows = np.unique(np.concatenate(touched))
-                before = _slow_part(self._totals[rows])
+                before = slow_part(self._totals[rows])
                 self._sum(rows)
-                self._changed(rows[(before != _slow_part(self._totals[rows])).any(axis=1)])
+                self._changed(rows[(before != slow_part(self._totals[rows])).any(axis=1)])
                 self._hot.changed(rows)
 
     def trending(self, day: int, *, exact: bool = True) -> Trending:
@@ -207,11 +207,6 @@ class ItemsTable:
             grown = empty_items(max(1024, 2 * n))
             grown[: len(self._totals)] = self._totals
             self._totals = grown
-
-
-def _slow_part(states: ItemStates) -> NDArray[np.uint8]:
-    """uint8[k, b]: the states without what changes with every look at an item."""
-    return states.view(np.uint8).reshape(len(states), ITEM_STATE.itemsize)[:, :SLOW_BYTES]
 
 
 _NOTHING = empty_items(1).tobytes()

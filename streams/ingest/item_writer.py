@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from feature_repo.item_partials import ItemPartials
-from feature_repo.item_totals import post_parts_and_totals, write_totals
-from feature_repo.items_state import ItemStates, read_states, total
+from feature_repo.item_totals import NONE, post_parts_and_totals, write_totals
+from feature_repo.items_state import ItemStates, read_states, slow_part, total
 from feature_repo.online_store import OnlineStore, Outcome
-from feature_repo.ragged import Int64
+from feature_repo.ragged import Int64, pick
 from feature_repo.shop import Shop
 from feature_repo.views import ITEM_PURCHASES, item_purchases
 from streams.contracts.observability import STORE_ROWS
@@ -64,23 +64,33 @@ class ItemWriter:
         ids = [item for item, _ in items]
         rows = self._rows(ids)
         parts = read_states([part for _, part in items])
+        before, known = self._known.parts(rows, source), self._known.versions_of(rows, source)
+        looked = (known != NONE) & (slow_part(before) == slow_part(parts)).all(axis=1)
         self._known.put(rows, source, parts, version)
         sums = total(*self._known.of(rows))
-        written = post_parts_and_totals(
-            self._store,
-            self._layout,
-            self._partials.sources,
-            source,
-            ids,
-            parts,
-            sums,
-            self._known.versions[rows],
-            time,
-        )
+        posted = []
+        for chosen, versions in ((np.flatnonzero(~looked), None), (np.flatnonzero(looked), known)):
+            if len(chosen):
+                written = post_parts_and_totals(
+                    self._store,
+                    self._layout,
+                    self._partials.sources,
+                    source,
+                    [ids[at] for at in chosen.tolist()],
+                    pick(parts, chosen),
+                    pick(sums, chosen),
+                    self._known.versions[rows[chosen]],
+                    time,
+                    None if versions is None else versions[chosen],
+                )
+                posted.append((chosen, written))
         STORE_ROWS.labels(ITEM_PURCHASES).inc(len(ids))
 
         def done() -> None:
-            others = np.flatnonzero(written() != Outcome.WRITTEN)
+            outcomes = np.full(len(ids), Outcome.OTHER, dtype=np.int8)
+            for chosen, written in posted:
+                outcomes[chosen] = written()
+            others = np.flatnonzero(outcomes != Outcome.WRITTEN)
             if len(others):
                 self._write_totals([ids[at] for at in others.tolist()], rows[others], time)
 

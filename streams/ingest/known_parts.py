@@ -95,6 +95,11 @@ class KnownParts:
         found: ItemStates = self._states[rows, self._place[source]]
         return found
 
+    def versions_of(self, rows: Int64, source: str) -> Int64:
+        """Return ``int64[n]``: versions of a source's parts, `NONE` where it has none."""
+        found: Int64 = self.versions[rows, self._place[source]]
+        return found
+
     def of(self, rows: Int64) -> tuple[ItemStates, Int64]:
         """Return the parts that there are, an item's next to each other, and ``int64[n + 1]`` where they begin."""
         have = self.versions[rows] != NONE

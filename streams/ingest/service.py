@@ -57,6 +57,9 @@ _CONSUMER = {
 
 _PRODUCER = {
     "linger.ms": 2,
+    # States are mostly hashes of ids: compressing what is replaced within minutes costs more than it saves, here and in
+    # the broker, which has to look at every key of a compacted topic.
+    "compression.type": "none",
     "message.max.bytes": MAX_DEAD_LETTER_BYTES,
     "queue.buffering.max.kbytes": 262_144,
     "queue.buffering.max.messages": 200_000,

@@ -1,4 +1,7 @@
-"""Recently used rows, kept in process up to a number of bytes; the least recently used leave first."""
+"""Recently written rows, kept in process up to a number of bytes; those written longest ago leave first.
+
+A row that is read is written soon after, in the usual case; so reading doesn't count.
+"""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -26,10 +29,7 @@ class StateCache(Generic[T]):
     def get(self, entity: str) -> T | None:
         """Return what is held of an entity, None if nothing."""
         found = self._rows.get(entity)
-        if found is None:
-            return None
-        self._rows.move_to_end(entity)
-        return found[0]
+        return None if found is None else found[0]
 
     def put(self, entity: str, row: T, size: int) -> None:
         """Hold a row of so many bytes in place of an older one."""

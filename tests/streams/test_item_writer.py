@@ -2,8 +2,10 @@
 
 import random
 
+import numpy as np
 import pytest
 
+from feature_repo.entity_key import feature_field
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import ItemStates, empty_items, total
 from feature_repo.online_store import VERSION, OnlineStore
@@ -27,8 +29,10 @@ def store(redis_url: str) -> OnlineStore:
     return OnlineStore(client)
 
 
-def part(purchases: int, day: int = 17_000) -> bytes:
+def part(purchases: int, day: int = 17_000, looks: int = 0) -> bytes:
     state = empty_items(1)
+    if looks:
+        state["hot_slot"], state["hot"][0, 3] = 32 * 177 + 3, looks
     state["purchases"], state["newest_day"] = purchases, day
     state["daily"][0, day % 64] = purchases
     return state.tobytes()
@@ -44,25 +48,35 @@ def stored(store: OnlineStore, item: str) -> tuple[int, int]:
     return int(rows.int64(ITEM_PURCHASES, "purchases")[0]), int(rows.versions(VERSION)[0])
 
 
+def stored_looks(store: OnlineStore, item: str) -> int:
+    """Weighted looks of an item's total."""
+    rows = store.read_rows(Selection.of(item_purchases(SHOP)), [item])
+    return int(np.frombuffer(rows.blobs(ITEM_PURCHASES, "hot")[0] or b"", "<i4").sum())
+
+
 @pytest.mark.parametrize("cache_bytes", [128 << 20, TINY])
 def test_totals_sum_what_all_workers_have_written_last(store: OnlineStore, cache_bytes: int) -> None:
     rng = random.Random(3)
     workers = [ItemWriter(store, SHOP, PARTITIONS, cache_bytes) for _ in SOURCES]
     counts: dict[tuple[str, str], int] = {}
-    for version in range(1, 120):
+    looks: dict[tuple[str, str], int] = {}
+    for version in range(1, 240):
         at = rng.randrange(len(SOURCES))
         items = rng.sample([f"i{n}" for n in range(6)], rng.randint(1, 4))
         held = purchases(workers[at].parts(SOURCES[at], items))
         assert held == [counts.get((SOURCES[at], item), 0) for item in items]
         for item in items:
-            counts[SOURCES[at], item] = counts.get((SOURCES[at], item), 0) + rng.randint(1, 9)
-        written = [(item, part(counts[SOURCES[at], item])) for item in items]
+            mine = SOURCES[at], item
+            counts[mine] = counts.get(mine, 0) + rng.choice([0, 0, 1, 9])
+            looks[mine] = looks.get(mine, 0) + rng.randint(1, 9)
+        written = [(item, part(counts[SOURCES[at], item], looks=looks[SOURCES[at], item])) for item in items]
         workers[at].write(SOURCES[at], version, written, TIME + version)
     for item in {item for _, item in counts}:
         expected = sum(count for (_, other), count in counts.items() if other == item)
         found = ItemPartials(store, SOURCES).read([item])
         assert stored(store, item) == (expected, int(found.total_versions()[0]))
         assert purchases(total(found.states, found.offsets)) == [expected]
+        assert stored_looks(store, item) == sum(count for (_, other), count in looks.items() if other == item)
 
 
 def test_a_worker_that_lost_its_source_spoils_neither_part_nor_total(store: OnlineStore) -> None:
@@ -89,3 +103,18 @@ def test_what_was_forgotten_is_read_again(store: OnlineStore) -> None:
     writer.write("0", 5, [("a", part(4))], TIME)
     writer.forget()
     assert purchases(writer.parts("0", ["a", "new"])) == [4, 0]
+
+
+def test_a_look_sends_nothing_but_looks_where_the_total_is_the_one_before(store: OnlineStore) -> None:
+    writer, other = ItemWriter(store, SHOP, PARTITIONS), ItemWriter(store, SHOP, PARTITIONS)
+    writer.write("0", 5, [("a", part(4, looks=1))], TIME)
+    layout = item_purchases(SHOP)
+    spoilt = feature_field(layout.name, "purchases")
+    [key] = store.keys(layout.entity, ["a"])
+    store.client.hset(key, spoilt, b"as it was")
+    writer.write("0", 6, [("a", part(4, looks=2))], TIME)
+    assert (store.client.hget(key, spoilt), stored_looks(store, "a")) == (b"as it was", 2)
+    # Another worker's part: the total is another one, and is written whole.
+    other.write("1", 3, [("a", part(10, looks=5))], TIME)
+    writer.write("0", 7, [("a", part(4, looks=3))], TIME)
+    assert (stored(store, "a"), stored_looks(store, "a")) == ((14, 10), 8)
