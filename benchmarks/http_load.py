@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,8 @@ async def steady(
     """
     tally, loop = Tally(), asyncio.get_running_loop()
     idle: list[Connection] = []
+    ready = list(islice(requests, int(per_second * seconds)))
+    tasks: list[asyncio.Task[None]] = []
     start = loop.time()
 
     async def one(raw: bytes, due: float) -> None:
@@ -126,11 +129,17 @@ async def steady(
         seen(status, body)
         idle.append(connection)
 
-    tasks = []
-    for place in range(int(per_second * seconds)):
-        due = start + place / per_second
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        tasks.append(asyncio.ensure_future(one(next(requests), due)))
+    def begin(raw: bytes, due: float) -> None:
+        tasks.append(loop.create_task(one(raw, due)))
+
+    def keep_time() -> None:
+        for place, raw in enumerate(ready):
+            due = start + place / per_second
+            time.sleep(max(0.0, due - time.monotonic()))
+            loop.call_soon_threadsafe(begin, raw, due)
+
+    # In a thread: an event loop's own timers know whole milliseconds only, and would be late by one now and then.
+    await asyncio.to_thread(keep_time)
     await asyncio.gather(*tasks)
     tally.seconds = loop.time() - start
     for connection in idle:

@@ -139,7 +139,13 @@ class RequestsConsumer:
     def _refuse(self, wrong: Refused, message: Message, delivery: Delivery) -> None:
         at = wrong.position
         dead = letter(
-            at.topic, at.partition, at.offset, at.timestamp, _bytes(message.key()), _bytes(message.value()), wrong.why
+            at.topic,
+            at.partition,
+            at.offset,
+            int(at.timestamp),
+            _bytes(message.key()),
+            _bytes(message.value()),
+            wrong.why,
         )
         self._produce(self._topics.dead_letters.name, key_of(dead), encode(dead), delivery)
         DEAD_LETTERS.labels(dead.reason.value).inc()

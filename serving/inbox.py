@@ -22,12 +22,12 @@ Headers = Sequence[tuple[str, str | bytes | None]] | None
 
 @dataclass(frozen=True)
 class Position:
-    """Where a record is, and its Kafka timestamp in milliseconds."""
+    """Where a record is, and its Kafka timestamp, or when a request came otherwise, in milliseconds."""
 
     topic: str
     partition: int
     offset: int
-    timestamp: int
+    timestamp: float
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ async def answered(
     recommendation_id = uuid.uuid4().hex[:24]
     asked = Asked(
         request=request,
-        position=Position("", -1, -1, int(time.time() * 1000)),
+        position=Position("", -1, -1, time.time() * 1000),
         reply_to=ELSEWHERE,
         correlation_id=request.request_id or recommendation_id,
         recommendation_id=recommendation_id,
