@@ -7,12 +7,9 @@ why.
 
 import asyncio
 import logging
-import os
 import ssl
-import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
@@ -25,7 +22,7 @@ from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import Connections, connect
 from feature_repo.shop import Shop, load_shop
 from streams.at_once import at_once
-from streams.compaction import Compaction, Compactor
+from streams.compaction_process import compact
 from streams.contracts.codec import encode
 from streams.contracts.observability import READY, TRIGGERS, configure_logging, logger, serve_metrics
 from streams.contracts.operations import DeadLetter
@@ -194,21 +191,12 @@ def _add_triggers(app: faust.App, settings: Settings) -> None:
 
 
 def _add_compaction(app: faust.App, settings: Settings) -> None:
-    how = Compaction(full=settings.compact_full_rows, grace_s=settings.compact_grace_seconds)
-    compactor = Compactor(offline_path(settings), how)
-    background = ThreadPoolExecutor(1, "compaction", initializer=_give_way)
-
     @app.timer(settings.compact_every_seconds, on_leader=True, name="compaction")  # type: ignore[untyped-decorator]
-    async def compact() -> None:
+    async def compaction() -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(background, compactor.run)
-        except (OSError, ValueError) as error:
+            await compact()
+        except (OSError, RuntimeError) as error:
             log.warning("the offline store was not compacted", error=str(error))
-
-
-def _give_way() -> None:
-    """Let this thread run when others don't need the processor: on Linux each has a priority of its own."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def _add_scrubbing(app: faust.App, settings: Settings) -> None:

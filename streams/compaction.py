@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streams import offline
-from streams.contracts.observability import COMPACTED, logger
+from streams.contracts.observability import logger
 from streams.erasure import erasures
 from streams.erasure.erasures import Ledger
 from streams.files import publish
@@ -99,7 +99,6 @@ class Compactor:
                 self._step("sweep")
                 offline.write_marker(self._path, msgspec.structs.replace(commit, swept=ledger.reach()))
         done = Done(merged, swept, rows, self._remove_retired())
-        COMPACTED.inc(merged + swept)
         if any(done):
             log.info("offline store compacted", **done._asdict())
         return done
