@@ -1,0 +1,1 @@
+"""Lists for all customers in bulk: the recommender of the service, in this machine's processes, without Triton."""
