@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import redis
@@ -77,6 +78,9 @@ PARTS = 16
     type=click.IntRange(1, 256),
     help="Worker processes.",
 )
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: the run, and what was made in which time."
+)
 def command(
     output: Path,
     file: Path | None,
@@ -88,6 +92,7 @@ def command(
     part: int | None,
     batch_size: int,
     processes: int,
+    as_json: bool,
 ) -> None:
     """Recommend to everybody, by the same code and with the same answers as online, without Triton.
 
@@ -100,7 +105,7 @@ def command(
     headwater batch --output build/hm --format hm --customers sample_submission.csv
     """
     settings, console = ServingSettings(), Console(stderr=True)
-    target = Output(output)
+    target, started = Output(output), time.monotonic()
     try:
         with target.locked():
             before = target.begun()
@@ -113,22 +118,58 @@ def command(
             target.begin(run, ids)
             with console.status("encoding items"):
                 make = lister(settings, items, bundle, run.as_of, run.n, run.candidates)
-            seconds, made = _work(
-                Workers(target, run, pa.array(ids), make, batch_size, processes), target, run, console
-            )
+            workers = Workers(target, run, pa.array(ids), make, batch_size, processes)
+            loaded = time.monotonic()
+            made = _work(workers, target, run, console)
             found = target.finish(run)
     except (RunError, WorkerError, BundleError, LookupError, TimeoutError, ValueError, KafkaException) as error:
         raise click.ClickException(str(error)) from error
     except redis.RedisError as error:
         raise click.ClickException(f"Redis at {settings.redis_address}: {error}") from error
-    rate = f" in {seconds:.0f} s ({made / seconds:,.0f}/s)" if made else ""
+    used = os.times()
+    done = Done(
+        run=run,
+        output=str(found),
+        items=len(items.catalogue),
+        made=made,
+        loading_s=loaded - started,
+        making_s=time.monotonic() - loaded,
+        processor_s=used.children_user + used.children_system,
+    )
+    click.echo(msgspec.json.format(msgspec.json.encode(done), indent=1) if as_json else told(done))
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A run that is complete.
+
+    Attributes
+    ----------
+    output: where the lists are.
+    items: in the catalogue.
+    made: customers whose lists were made now.
+    loading_s, making_s: seconds of either.
+    processor_s: seconds of processor time that the workers used.
+    """
+
+    run: Run
+    output: str
+    items: int
+    made: int
+    loading_s: float
+    making_s: float
+    processor_s: float
+
+
+def told(done: Done) -> str:
+    """The summary for people."""
+    run = done.run
     by = f"model {run.model}, as of {instant(run.as_of):%Y-%m-%d %H:%M:%S}"
-    click.echo(f"lists of {run.customers:,} customers by {by}: {found}")
-    click.echo(f"{made:,} of them made now{rate}")
+    rate = f" in {done.making_s:.0f} s ({done.made / done.making_s:,.0f}/s)" if done.made else ""
+    return f"lists of {run.customers:,} customers by {by}: {done.output}\n{done.made:,} of them made now{rate}"
 
 
-def _work(workers: Workers, target: Output, run: Run, console: Console) -> tuple[float, int]:
-    """Work with a bar; the seconds it took and how many customers' lists were made."""
+def _work(workers: Workers, target: Output, run: Run, console: Console) -> int:
+    """Work with a bar; how many customers' lists were made."""
     missing = sum(stop - start for start, stop in map(run.bounds, target.missing(run)))
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -142,7 +183,7 @@ def _work(workers: Workers, target: Output, run: Run, console: Console) -> tuple
         for made in progress:
             rate = f"{made / (time.monotonic() - started):,.0f}/s"
             bar.update(task, completed=run.customers - missing + made, rate=rate)
-    return time.monotonic() - started, made
+    return made
 
 
 def _run(

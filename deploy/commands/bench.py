@@ -89,6 +89,14 @@ def similar(console: Console, asked: Asked) -> Figures:
         return bench.run(world, lambda text: console.print(f"  [dim]{text}[/]"))
 
 
+def batch(console: Console, asked: Asked) -> Figures:
+    """Lists for everybody in bulk, on a shop of H&M's catalogue size: customers a second, and memory."""
+    from benchmarks import batch as bench
+
+    with bench.stage(console) as world:
+        return bench.run(world, lambda text: console.print(f"  [dim]{text}[/]"))
+
+
 BENCHES: dict[str, Callable[[Console, Asked], Figures]] = {
     "latency": latency,
     "freshness": freshness,
@@ -97,6 +105,7 @@ BENCHES: dict[str, Callable[[Console, Asked], Figures]] = {
     "rest": rest,
     "similar": similar,
     "store": store,
+    "batch": batch,
 }
 
 
