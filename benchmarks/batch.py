@@ -73,7 +73,8 @@ def run(world: World, say: Say = lambda _: None) -> dict[str, Any]:
             "minutes_for_1400000": (HM_CUSTOMERS / rate + done.loading_s) / 60,
             "thesis_by_it": THESIS_S / (HM_CUSTOMERS / rate + done.loading_s),
         }
-    figures["redis_mb"] = connect(world.settings.redis_url).info("memory")["used_memory"] / 2**20
+    memory: Any = connect(world.settings.redis_url).info("memory")
+    figures["redis_mb"] = memory["used_memory"] / 2**20
     return figures
 
 
