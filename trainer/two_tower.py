@@ -40,8 +40,7 @@ class TwoTower:
         self.item_features = Features(spec, ["item"], item.column_names)
         identity = item.select_by_tag(Tags.ITEM_ID)
         self._probabilities = PopularityLogitsCorrection(
-            np.full(rows["item_id"], 1.0 / rows["item_id"], np.float32),
-            is_prob_distribution=True,
+            np.ones(rows["item_id"], np.float32),  # frequencies: equal shares need not add up to 1 in float32
             reg_factor=recipe.tower_temperature,  # the output divides by the temperature afterwards
             schema=identity,
         )
