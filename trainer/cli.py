@@ -1,4 +1,4 @@
-"""Training by hand, without the service: `python -m trainer.cli train`."""
+"""What the trainer's environment does by hand, without the service: `python -m trainer.cli train`, `… scoring`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,24 @@ def train(mode: str, until: datetime.datetime | None, announce: bool) -> None:
     except (BusyError, NothingToLearnError, RejectedError, FileNotFoundError, LookupError, KafkaException) as error:
         raise click.ClickException(str(error)) from error
     click.echo(bundle.path)
+
+
+@main.command()
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
+              help="Directory that `headwater evaluate --scoring` wrote.")  # fmt: skip
+@click.option("--shop", default="complete_journey", show_default=True, help="Shop profile of the data.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help="JSON file.")
+@click.option("--quick", is_flag=True, help="One seed, few customers, small models: to see that it works.")
+def scoring(data: Path, shop: str, output: Path, quick: bool) -> None:
+    """Compare scoring models on Algorithm 1's set, as the thesis's table 7.1 does."""
+    configure_logging("trainer")
+    from trainer.inputs import NothingToLearnError
+    from trainer.scoring.tables import compare
+
+    try:
+        compare(data, load_shop(shop), output, quick)
+    except (NothingToLearnError, FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 class BarReport(Report):
