@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streams.sources.complete_journey import CompleteJourney
-from trainer.evaluation.baselines import BASELINES, Known, lists
+from trainer.evaluation.baselines import BASELINES, QUICK, Known, lists
 from trainer.evaluation.metrics import judge
 from trainer.evaluation.protocol import DAY, Purchases, Split, purchases_of, split
 from trainer.evaluation.ranking import Contender, baseline_lists, differences, report, score
@@ -25,7 +25,7 @@ def year() -> Split:
 
 @pytest.fixture(scope="module")
 def contenders(year) -> dict[str, Contender]:
-    return baseline_lists(year)
+    return baseline_lists(year, TABLE)
 
 
 def test_the_protocols_customers(year):
@@ -64,7 +64,7 @@ def test_novel_lists_hold_nothing_bought_before(year, contenders):
 def test_lists_stay_the_same_when_the_truth_changes(year, contenders):
     """Another future, the same lists: what comes after the cut has no way into them."""
     other = {customer: frozenset(["nothing of the kind"]) for customer in year.truth}
-    blind = baseline_lists(Split(year.cut, year.past, other, other))
+    blind = baseline_lists(Split(year.cut, year.past, other, other), TABLE)
     for name, contender in contenders.items():
         assert blind[name].everything == contender.everything
         few = list(contender.novel)[:200]
@@ -80,9 +80,20 @@ def test_ties_go_to_the_first_id():
     one = np.array([0, 0, 0])
     past = Purchases(["a"], ["x", "y", "z"], one, np.array([2, 1, 0]), np.array([1, 1, 1]) * DAY)
     known = Known.at(past, 2 * DAY)
-    for baseline in BASELINES.values():
-        assert lists(known, baseline(known), ["a"], novel=False, k=2) == {"a": ["x", "y"]}
-        assert lists(known, baseline(known), ["a"], novel=True, k=2) == {"a": []}
+    for name in TABLE:
+        assert lists(known, BASELINES[name](known), ["a"], ["a"], k=2) == ({"a": ["x", "y"]}, {"a": []})
+
+
+def test_names_choose_and_each_tells_its_seconds(year):
+    told: list[tuple[str, float]] = []
+    few = Split(year.cut, year.past, dict(list(year.truth.items())[:5]), {})
+    found = baseline_lists(few, ["most_bought", "most_popular_30d"], lambda name, seconds: told.append((name, seconds)))
+    assert list(found) == [name for name, _ in told] == ["most_bought", "most_popular_30d"]
+    assert all(seconds > 0 for _, seconds in told)
+    assert found["most_bought"].novel == {}
+    with pytest.raises(ValueError, match="no baseline 'most_baught'; choose among most_popular_30d"):
+        baseline_lists(few, ["most_baught"])
+    assert set(QUICK) <= set(BASELINES)
 
 
 def test_the_report_holds_what_the_page_shows(year, contenders):
