@@ -48,8 +48,8 @@ lint: .venv/installed ## ruff, strict mypy, bandit (AUDIT=1 also looks up known 
 bench: setup ## Measure; BENCH="latency", "freshness", "ingest", "recovery", "rest" or "similar" for one
 	@.venv/bin/headwater bench $(BENCH)
 
-evaluate: setup ## Rank by the evaluation protocol
-	@.venv/bin/headwater evaluate
+evaluate: setup ## Judge the served lists at three cuts and the scoring models, on a stack of its own (QUICK=1: one cut)
+	@.venv/bin/python -m deploy.evaluation $(if $(QUICK),--quick)
 
 lock: $(UV_READY) ## Resolve the requirement files anew (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --extra main --group dev -o $(LOCKS)/main.txt

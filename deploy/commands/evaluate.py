@@ -1,4 +1,4 @@
-"""Judge the answers of the running stack by protocol A, beside the baselines."""
+"""Judge the answers of the running stack by protocol A, beside the baselines; or compare scoring models (B)."""
 
 import json
 from pathlib import Path
@@ -7,18 +7,13 @@ from typing import Any
 import click
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from serving.bundle import BundleError, directory_name, open_bundle
-from serving.client import RecommendationClient
-from streams.contracts.events import instant
+from deploy.evaluation import pictures, ranking, scoring
 from streams.settings import Settings
 from streams.sources.open import EXAMPLES, open_source
-from trainer.evaluation.protocol import Split, default_cut, purchases_of, split
-from trainer.evaluation.ranking import Contender, baseline_lists, report, score
-from trainer.evaluation.served import LeakageError, Served, ask
+from trainer.evaluation.protocol import default_cut, purchases_of
 
-SHOWN = ("ndcg_at_10", "map_at_12", "hit_at_10", "coverage_at_10", "novel_ndcg_at_10", "novel_map_at_12")
+OUT = Path("build/evaluation")
 
 
 @click.command("evaluate")
@@ -31,83 +26,58 @@ SHOWN = ("ndcg_at_10", "map_at_12", "hit_at_10", "coverage_at_10", "novel_ndcg_a
 )
 @click.option("--sooner", type=float, default=0.0, metavar="DAYS", help="The default cut, had the data ended sooner.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap over customers.")
+@click.option("--scoring", "scorers", is_flag=True, help="Compare scoring models instead; needs no running stack.")
+@click.option("--quick", is_flag=True, help="With --scoring: few customers and one seed, to see that it works.")
 @click.option(
-    "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("build/evaluation/ranking.json"),
-    show_default=True,
+    "--output", type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Default: {OUT}/ranking.json, or scoring.json; pictures beside it.",
 )  # fmt: skip
-def command(source: str, mapping: Path | None, cut: Any, sooner: float, seed: int, output: Path) -> None:
+def command(
+    source: str,
+    mapping: Path | None,
+    cut: Any,
+    sooner: float,
+    seed: int,
+    scorers: bool,
+    quick: bool,
+    output: Path | None,
+) -> None:
     """Ask for the lists of every customer who bought something after the cut, judge them and print the table.
 
     The stack must have seen everything up to the cut and nothing after it: backfill to the cut, train, evaluate.
+    `make evaluate` does all of it on a stack of its own, for three cuts, and compares the scoring models, too.
+
+    \b
+    headwater evaluate --sooner 60
+    headwater evaluate --scoring
     """
-    settings = Settings()
     console = Console(highlight=False)
     try:
-        purchases = purchases_of(open_source(source, mapping).interactions_table())
-        at = default_cut(purchases, sooner) if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
-        parts = split(purchases, at)
-        with console.status(f"asking for {len(parts.truth):,} customers at {instant(at):%Y-%m-%d %H:%M}"):
-            everything, novel = _served(settings, parts)
-        _check_window(settings, everything.versions | novel.versions, at)
+        if scorers:
+            _scoring(source, mapping, quick, output or OUT / "scoring.json", console)
+        else:
+            _ranking(source, mapping, cut, sooner, seed, output or OUT / "ranking.json", console)
     except (ValueError, FileNotFoundError, LookupError, TimeoutError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
-    served = score(Contender(everything.lists, novel.lists), parts, seed)
-    others = {name: score(contender, parts, seed) for name, contender in baseline_lists(parts).items()}
-    result = {"source": source, **report(parts, served, others, seed), "answers": _answers(everything, novel)}
+
+
+def _ranking(
+    source: str, mapping: Path | None, cut: Any, sooner: float, seed: int, output: Path, console: Console
+) -> None:
+    purchases = purchases_of(open_source(source, mapping).interactions_table())
+    at = default_cut(purchases, sooner) if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
+    with ranking.progress(console) as bars:
+        result = {"source": source, **ranking.judged(Settings(), purchases, at, seed, bars)}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    console.print(table(result))
-    console.print(f"{len(parts.truth):,} customers, {len(parts.novel_truth):,} of them bought something new; {output}")
+    pictures.ranking(result, output.with_suffix(".png"))
+    console.print(ranking.table(result))
+    console.print(f"{result['customers']:,} customers, {result['novel_customers']:,} bought something new; {output}")
 
 
-def table(result: dict[str, Any]) -> Table:
-    """A row for the served lists and for each baseline; a star where the served lists are above it for sure."""
-    shown = Table(
-        "",
-        *SHOWN,
-        box=None,
-        pad_edge=False,
-        title="95% intervals; * served is above, the interval of the difference excludes 0",
-    )
-    for name, figures in {"served": result["served"], **result["baselines"]}.items():
-        above = result["served_minus"].get(name, {})
-        cells = []
-        for metric in SHOWN:
-            star = "*" if above.get(metric, {}).get("low", 0.0) > 0 else " "
-            low, high = figures.get(f"{metric}_interval", (np.nan, np.nan))
-            cells.append(f"{figures.get(metric, np.nan):.4f}{star} [dim]{low:.4f}–{high:.4f}[/]")
-        shown.add_row(f"[bold]{name}[/]" if name == "served" else name, *cells)
-    return shown
-
-
-def _served(settings: Settings, parts: Split) -> tuple[Served, Served]:
-    with RecommendationClient(settings) as client:
-        everything = ask(client, sorted(parts.truth), parts.cut, novel=False)
-        return everything, ask(client, sorted(parts.novel_truth), parts.cut, novel=True)
-
-
-def _check_window(settings: Settings, versions: set[int], cut: int) -> None:
-    """Refuse answers of a model that has learned from what it is asked to foretell."""
-    for version in sorted(versions):
-        path = settings.state / "bundles" / directory_name(version)
-        try:
-            window = open_bundle(path).manifest.data_window
-        except (BundleError, OSError) as error:
-            raise RuntimeError(f"what model {version} has learned from cannot be read: {error}") from error
-        if window.until_at > cut + 1:
-            raise LeakageError(
-                f"model {version} has learned from events until {instant(window.until_at)}, "
-                f"after the cut {instant(cut)}"
-            )
-
-
-def _answers(everything: Served, novel: Served) -> dict[str, Any]:
-    milliseconds = np.array(everything.milliseconds + novel.milliseconds)
-    return {
-        "count": len(milliseconds),
-        "fallback": everything.fallbacks.total() + novel.fallbacks.total(),
-        "fallback_reasons": dict(everything.fallbacks + novel.fallbacks),
-        "model_versions": sorted(everything.versions | novel.versions),
-        "p50_ms": float(np.percentile(milliseconds, 50)),
-        "p99_ms": float(np.percentile(milliseconds, 99)),
-    }
+def _scoring(source: str, mapping: Path | None, quick: bool, output: Path, console: Console) -> None:
+    result = scoring.run(open_source(source, mapping), Settings().shop, output, quick)
+    pictures.scoring(result, output.with_suffix(".png"))
+    pictures.importances(result, output.with_name("importances.png"))
+    console.print(scoring.table(result))
+    console.print(f"{result['rows']['test']:,} pairs asked; {output}")

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from deploy.commands.evaluate import _check_window, command, table
+from deploy.commands.evaluate import command
+from deploy.evaluation.ranking import check_window, table
 from serving.bundle import open_bundle
 from streams.settings import Settings
 from tests.serving.tiny_bundle import write_bundle
@@ -33,11 +34,11 @@ def test_a_source_nobody_knows_is_named() -> None:
 def test_a_model_that_learned_from_the_future_is_refused(settings: Settings) -> None:
     until = write_bundle(settings.state / "bundles", 1, ["a", "b"]).manifest.data_window.until_at
     assert open_bundle(settings.state / "bundles" / "v000001").manifest.version == 1
-    _check_window(settings, {1}, cut=until - 1)  # [from, until): the last event learned from is at the cut
+    check_window(settings, {1}, cut=until - 1)  # [from, until): the last event learned from is at the cut
     with pytest.raises(LeakageError, match="model 1 has learned from events until"):
-        _check_window(settings, {1}, cut=until - 2)
+        check_window(settings, {1}, cut=until - 2)
     with pytest.raises(RuntimeError, match="model 2 has learned from cannot be read"):
-        _check_window(settings, {1, 2}, cut=until)
+        check_window(settings, {1, 2}, cut=until)
 
 
 def test_the_table_marks_what_is_above_for_sure() -> None:
