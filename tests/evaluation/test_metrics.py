@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.evaluation.metrics import bootstrap, coverage, coverage_interval, judge
+from trainer.evaluation.metrics import bootstrap, coverage, coverage_interval, diversity, judge, popularity_bias
 
 ITEMS = [f"i{n}" for n in range(30)]
 LISTS = st.dictionaries(
@@ -74,3 +74,18 @@ def test_the_interval_has_the_width_that_theory_gives():
     assert interval.low == pytest.approx(values.mean() - half, abs=half / 5)
     assert interval.high == pytest.approx(values.mean() + half, abs=half / 5)
     assert bootstrap(values, seed=1) == interval
+
+
+def test_diversity_is_the_share_of_pairs_of_different_categories():
+    lists = {"ann": ["i1", "i2", "i3", "i4"], "bob": ["i1", "i2"], "cleo": ["i1"], "dan": ["i8", "i9"]}
+    category = {"i1": "milk", "i2": "milk", "i3": "milk", "i4": "bread"}
+    found = diversity(lists, ["ann", "bob", "cleo", "dan", "nobody"], category)
+    assert found.tolist() == [0.5, 0.0, 0.0, 1.0, 0.0]
+    assert diversity({"ann": [*ITEMS[:10], "i1"]}, ["ann"], dict.fromkeys(ITEMS, "all")).tolist() == [0.0]
+
+
+def test_popularity_bias_is_told_by_places():
+    lists = {"ann": ["i0", "i9"], "bob": ["i1"], "cleo": ["never bought"]}
+    share, place = popularity_bias(lists, ["ann", "bob", "cleo", "nobody"], ITEMS, top=2)
+    assert share.tolist() == [0.5, 1.0, 0.0, 0.0]
+    np.testing.assert_allclose(place, [0.5, math.log10(2), math.log10(30), math.log10(30)])

@@ -1,5 +1,6 @@
 """Ranking metrics of protocol A: each for every customer, so that a surprise can be traced, then their mean."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ Int64 = npt.NDArray[np.int64]
 
 AT = 10
 AT_MAP = 12
+TOP = 100
 
 Lists = Mapping[str, Sequence[str]]
 """Recommended items by customer, best first."""
@@ -101,6 +103,50 @@ METRICS: dict[str, Callable[[Hits, Int64], Float64]] = {
     "recall_at_10": recall,
     "hit_at_10": hit,
 }
+
+
+def diversity(lists: Lists, customers: Sequence[str], category: Mapping[str, str], k: int = AT) -> Float64:
+    """Intra-list diversity for each customer: the share of pairs among the first k whose categories differ.
+
+    An item without a category has one of its own; a list of fewer than two items has no diversity.
+
+    Returns
+    -------
+    ``float64[n]``, between 0 and 1.
+    """
+    out = np.zeros(len(customers))
+    for row, customer in enumerate(customers):
+        items = list(lists.get(customer, ()))[:k]
+        sizes = np.array(list(Counter(category.get(item, f"\0{item}") for item in items).values()))
+        if len(items) > 1:
+            out[row] = 1 - (sizes * (sizes - 1)).sum() / (len(items) * (len(items) - 1))
+    return out
+
+
+def popularity_bias(
+    lists: Lists, customers: Sequence[str], by_popularity: Sequence[str], k: int = AT, top: int = TOP
+) -> tuple[Float64, Float64]:
+    """How much each customer's first k are what everybody buys.
+
+    Parameters
+    ----------
+    by_popularity
+        All items, the most popular first.
+
+    Returns
+    -------
+    ``float64[n]``, the share of the list that is among the ``top``, and ``float64[n]``, the mean of log10 of the
+    items' places by popularity, counted from 1. An item not among them (nobody has bought it yet) takes the last
+    place, and so does an empty list, with a share of 0.
+    """
+    log_place = dict(zip(by_popularity, np.log10(np.arange(1, len(by_popularity) + 1)).tolist(), strict=True))
+    last = float(np.log10(max(len(by_popularity), 1)))
+    share, mean = np.zeros(len(customers)), np.full(len(customers), last)
+    for row, customer in enumerate(customers):
+        places = np.array([log_place.get(item, last) for item in list(lists.get(customer, ()))[:k]])
+        if len(places):
+            share[row], mean[row] = np.mean(places <= np.log10(top)), places.mean()
+    return share, mean
 
 
 def coverage(lists: Lists, n_items: int, k: int = AT) -> float:

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.evaluation import baselines
-from trainer.evaluation.metrics import Interval, Lists, bootstrap, coverage_interval, judge
-from trainer.evaluation.protocol import Split
+from trainer.evaluation.metrics import Interval, Lists, bootstrap, coverage_interval, diversity, judge, popularity_bias
+from trainer.evaluation.protocol import DAY, Split
 
 Float64 = npt.NDArray[np.float64]
+
+POPULAR_DAYS = 30
 
 
 class Contender(NamedTuple):
@@ -62,21 +64,38 @@ def baseline_lists(
     return out
 
 
-def score(contender: Contender, split: Split, seed: int = 0) -> Scored:
-    """Judge a contender: ``ndcg_at_10``, ``map_at_12``, ``recall_at_10``, ``hit_at_10`` and ``coverage_at_10`` over
-    all items, the same with ``novel_`` before them over novel ones."""
+def score(contender: Contender, split: Split, seed: int = 0, category: Mapping[str, str] | None = None) -> Scored:
+    """Judge a contender.
+
+    ``ndcg_at_10``, ``map_at_12``, ``recall_at_10``, ``hit_at_10`` and ``coverage_at_10`` over all items, and how much
+    the lists are what everybody buys: ``popular_share_at_10`` (among the 100 most bought in the last 30 days) and
+    ``log_popularity_place_at_10``. With the items' categories also ``diversity_at_10``. The same with ``novel_``
+    before them over novel items.
+    """
     intervals: dict[str, Interval] = {}
     values: dict[str, Float64] = {}
+    by_popularity = _by_popularity(split)
     sides = (("", contender.everything, split.truth), ("novel_", contender.novel, split.novel_truth))
     for prefix, lists, truth in sides:
         if not truth:
             continue
-        for name, each in judge(lists, truth).metrics().items():
+        judged = judge(lists, truth)
+        share, place = popularity_bias(lists, judged.customers, by_popularity)
+        found = judged.metrics() | {"popular_share_at_10": share, "log_popularity_place_at_10": place}
+        if category is not None:
+            found["diversity_at_10"] = diversity(lists, judged.customers, category)
+        for name, each in found.items():
             values[prefix + name] = each
             intervals[prefix + name] = bootstrap(each, seed)
         asked = {customer: lists.get(customer, ()) for customer in truth}
         intervals[f"{prefix}coverage_at_10"] = coverage_interval(asked, len(split.past.items), seed=seed)
     return Scored(intervals, values)
+
+
+def _by_popularity(split: Split) -> list[str]:
+    recent = split.past.item[split.past.time > split.cut - POPULAR_DAYS * DAY]
+    lines = np.bincount(recent, minlength=len(split.past.items))
+    return [split.past.items[item] for item in np.argsort(-lines, kind="stable").tolist()]
 
 
 def differences(one: Scored, other: Scored, seed: int = 0) -> dict[str, Interval]:
