@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from feature_repo.items_state import SLOT
+from feature_repo.shop import load_shop
 from serving.bulk.formats import Format
 from serving.bulk.run import Output, Run, RunError, digest
 from serving.bulk.stage import announced_bundle, lister, load_items, own_bundle
@@ -111,11 +112,15 @@ def command(
             before = target.begun()
             ids = _customers(settings, target, before, file)
             bundle = announced_bundle(settings) if model is None else own_bundle(settings, model)
-            with console.status("loading items"):
-                items = load_items(settings)
+            shop, at = load_shop(settings.shop), before.as_of if as_of is None and before else _instant(as_of)
             given = {"n": n, "candidates": candidates, "part": part}
-            run = _run(items, bundle, ids, before, _instant(as_of), form, given, settings.clock)
+            items = None
+            if at is None:  # the stream's clock is in the items; else what is refused is refused before they are loaded
+                items = _items(settings, console)
+                at = _now(items, settings.clock)
+            run = _run(shop.name, bundle, ids, before, at, form, given)
             target.begin(run, ids)
+            items = items or _items(settings, console)
             with console.status("encoding items"):
                 make = lister(settings, items, bundle, run.as_of, run.n, run.candidates)
             workers = Workers(target, run, pa.array(ids), make, batch_size, processes)
@@ -186,27 +191,30 @@ def _work(workers: Workers, target: Output, run: Run, console: Console) -> int:
     return made
 
 
+def _items(settings: ServingSettings, console: Console) -> ItemsTable:
+    with console.status("loading items"):
+        return load_items(settings)
+
+
 def _run(
-    items: ItemsTable,
+    shop: str,
     bundle: Bundle,
     ids: list[str],
     before: Run | None,
-    as_of: int | None,
+    as_of: int,
     form: str | None,
     given: dict[str, int | None],
-    clock: str,
 ) -> Run:
     """What is asked for: what is given, else what was begun, else the defaults."""
     numbers = {"n": N, "candidates": LIMITS.total, "part": min(PART, max(BATCH, -(-len(ids) // PARTS)))}
     if before is not None:
         numbers = {name: getattr(before, name) for name in numbers}
-        as_of = before.as_of if as_of is None else as_of
         form = before.format if form is None else form
     numbers |= {name: value for name, value in given.items() if value is not None}
     return Run(
-        shop=items.shop.name,
+        shop=shop,
         model=bundle.version,
-        as_of=_now(items, clock) if as_of is None else as_of,
+        as_of=as_of,
         format=Format(form or Format.PARQUET),
         customers=len(ids),
         sha256=digest(ids),

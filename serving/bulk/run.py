@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from serving.bulk.formats import SUBMISSION, Format, encoded, submission
+from streams.contracts.events import instant
 from streams.files import publish
 
 RUN, CUSTOMERS, LOCK = "run.json", "customers.parquet", ".lock"
@@ -125,6 +126,8 @@ class Output:
             publish(self.directory / RUN, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
         elif before != run:
             old, new = msgspec.to_builtins(before), msgspec.to_builtins(run)
+            for each in (old, new):
+                each["as_of"] = f"{instant(each['as_of']):%Y-%m-%dT%H:%M:%S.%fZ}"
             told = ", ".join(f"{name} {old[name]} (now {new[name]})" for name in old if old[name] != new[name])
             raise RunError(f"{self.directory} was begun with {told}: ask for the same, or take another --output")
         for draft in self.directory.glob(".*.draft"):  # of a run that was killed
