@@ -13,7 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from deploy.evaluation import pictures, ranking, scoring
+from deploy.evaluation import markdown, pictures, ranking, scoring
 from deploy.evaluation.stage import at_cut
 from deploy.stack.site import ROOT
 from streams.sources.open import EXAMPLES, open_source
@@ -33,6 +33,7 @@ class Evaluation:
     def __init__(self, source: str, shop: str, seed: int, out: Path, console: Console) -> None:
         self.source, self.shop, self.seed, self.out, self.console = source, shop, seed, out, console
         self.seconds: dict[str, float] = {}
+        self.tables: dict[str, str] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -58,6 +59,7 @@ class Evaluation:
             result["seconds"] = self.seconds
             self._write("ranking.json", result)
             pictures.ranking(found, self.out / ("ranking.png" if not sooner else f"ranking-{sooner:g}.png"))
+            self._tell(f"At {found['cut']}", markdown.ranking(found))
             self.console.print(ranking.table(found))
         return result
 
@@ -68,12 +70,22 @@ class Evaluation:
         self._write("scoring.json", {"commit": commit(), **found})
         pictures.scoring(found, self.out / "scoring.png")
         pictures.importances(found, self.out / "importances.png")
+        for name in ("thesis_columns", "split_by_time"):
+            if name in found:
+                self._tell(f"Scoring models, {name}", markdown.scoring(found[name]))
+        self._tell("Scoring models", markdown.scoring(found))
         self.console.print(scoring.table(found))
 
     def _at(self, purchases: Purchases, cut: int, quick: bool) -> dict[str, Any]:
         names = QUICK if quick else None
         with at_cut(self.console, self.source, cut, shop=self.shop) as world, ranking.progress(self.console) as bars:
             return ranking.judged(world.settings, purchases, cut, self.seed, bars, names)
+
+    def _tell(self, title: str, table: str) -> None:
+        """Add a table to `tables.md`, which is written anew with each."""
+        self.tables[title] = table
+        text = "\n".join(f"## {name}\n\n{each}" for name, each in self.tables.items())
+        (self.out / "tables.md").write_text(f"Commit {commit()}\n\n{text}", encoding="utf-8")
 
     def _write(self, name: str, result: dict[str, Any]) -> None:
         self.out.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.evaluation import pictures, scoring
+from deploy.evaluation import markdown, pictures, scoring
 from deploy.evaluation.stage import AtCut, digest
 from deploy.stack.site import Site
 from streams.sources.synthetic import Options, Synthetic
@@ -74,6 +74,24 @@ def test_the_table_has_the_best_first_and_the_thesis_beside_it() -> None:
     assert "0.8794" in rows[0]
     assert "0.8050" in rows[1]
     assert rows[2].rstrip().endswith("-")
+
+
+def test_the_same_tables_as_markdown() -> None:
+    rows = markdown.scoring(scored()).splitlines()
+    assert [row.split(" | ")[0] for row in rows[2:]] == ["| DLRM", "| Random Forest", "| FM"]
+    assert "| .9000 ± .0100 |" in rows[2]
+    assert "| .8794 |" in rows[2]
+    figures = {"ndcg_at_10": 0.4, "ndcg_at_10_interval": [0.38, 0.42]}
+    above = {"ndcg_at_10": {"low": 0.01}}
+    result = {
+        "served": figures,
+        "baselines": {"weak_one": figures, "strong": figures},
+        "served_minus": {"weak_one": above},
+    }
+    _, _, served, weak, strong = markdown.ranking(result).splitlines()
+    assert served.startswith("| **served** | .4000 (.3800–.4200) |")
+    assert weak.startswith("| weak one | **.4000** |")
+    assert strong.startswith("| strong | .4000 |")
 
 
 def test_pictures_are_drawn_of_whatever_was_judged(tmp_path: Path) -> None:
