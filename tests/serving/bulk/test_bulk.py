@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deploy.commands.batch import read_ids
 from feature_repo.encoder import Encoder
 from feature_repo.purchases import DAY
 from serving.bulk.formats import Format
@@ -178,3 +179,13 @@ def test_csv_and_submission(model: Snapshot, tmp_path: Path) -> None:
         "customer_id,prediction",
         *(f"{each['customer_id']},{' '.join(each['items'])}" for each in expected),
     ]
+
+
+def test_customers_are_read_from_any_of_three_kinds_of_file(tmp_path: Path) -> None:
+    ids = ["007", "anna, the first", "c 3"]
+    (tmp_path / "ids.txt").write_text("\r\n".join(ids) + "\n\n")
+    with (tmp_path / "sample.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("customer_id", "prediction"), *((each, "0706016001 0706016002") for each in ids)])
+    pq.write_table(pa.table({"age": [1, 2, 3], "customer_id": ids}), tmp_path / "ids.parquet")
+    for name in ("ids.txt", "sample.csv", "ids.parquet"):
+        assert list(read_ids(tmp_path / name)) == ids, name
