@@ -7,6 +7,7 @@ customers. `BASELINES` has all of them by name, `QUICK` names those that are don
 from trainer.evaluation.baselines.factors import bpr_mf, ials, lightfm_warp
 from trainer.evaluation.baselines.habits import most_bought, most_bought_decayed
 from trainer.evaluation.baselines.known import Known
+from trainer.evaluation.baselines.learned import lambdarank
 from trainer.evaluation.baselines.linear import ease, slim
 from trainer.evaluation.baselines.neighbours import item_knn, rp3beta, user_knn
 from trainer.evaluation.baselines.next_basket import decayed_and_neighbours, tifu_knn
@@ -28,6 +29,7 @@ BASELINES: dict[str, Baseline] = {
     "ials": ials,
     "bpr_mf": bpr_mf,
     "lightfm_warp": lightfm_warp,
+    "lambdarank": lambdarank,
 }
 
 QUICK: tuple[str, ...] = (

@@ -22,27 +22,27 @@ ALS_CONFIDENCE = 5.0
 ALS_ITERATIONS = 10
 
 BPR_FACTORS = 64
-BPR_RATE = 0.05
-BPR_RIDGE = 0.01
+BPR_RATE = 0.01
+BPR_RIDGE = 0.05
 BPR_ITERATIONS = 60
 
 WARP_FACTORS = 64
 WARP_RATE = 0.05
-WARP_EPOCHS = 15
+WARP_EPOCHS = 5
 
 
 def ials(known: Known) -> Scores:
     """Implicit-feedback alternating least squares (Hu, Koren and Volinsky, 2008), log counts as confidence."""
     confidence = known.matrix().astype(np.float32)
     np.log1p(confidence.data, out=confidence.data)
-    model = AlternatingLeastSquares(
-        factors=ALS_FACTORS,
-        regularization=ALS_RIDGE,
-        alpha=ALS_CONFIDENCE,
-        iterations=ALS_ITERATIONS,
-        random_state=0,
-    )
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"):  # threads of its own go over customers and items
+        model = AlternatingLeastSquares(
+            factors=ALS_FACTORS,
+            regularization=ALS_RIDGE,
+            alpha=ALS_CONFIDENCE,
+            iterations=ALS_ITERATIONS,
+            random_state=0,
+        )
         model.fit(confidence, show_progress=False)
     return _products(model.user_factors, model.item_factors)
 
@@ -64,7 +64,7 @@ def bpr_mf(known: Known) -> Scores:
 def lightfm_warp(known: Known) -> Scores:
     """LightFM (Kula, 2015) without features of its own, learned by WARP."""
     model = LightFM(no_components=WARP_FACTORS, loss="warp", learning_rate=WARP_RATE, random_state=0)
-    model.fit(known.bought.tocoo(), epochs=WARP_EPOCHS, num_threads=1)
+    model.fit(known.bought, epochs=WARP_EPOCHS, num_threads=1)
     biases, items = model.get_item_representations()
     _, customers = model.get_user_representations()
     return _products(np.pad(customers, ((0, 0), (0, 1)), constant_values=1.0), np.column_stack([items, biases]))

@@ -23,30 +23,23 @@ OWN = 0.8
 
 
 def tifu_knn(known: Known) -> Scores:
-    """TIFU-KNN: groups of 7 baskets, decays .95 within and .85 between them, 100 neighbours, own share .9."""
-    vectors = basket_vectors(known)
-    squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
+    """TIFU-KNN: groups of 7 baskets, decays .95 within and .85 between them, 100 neighbours, own share .9.
 
-    def closeness(rows: Int64) -> Float64:
-        products = (vectors[rows] @ vectors.T).toarray()
-        # Minus the squared distance, but for what is the same for all of a row's customers.
-        return np.asarray(2 * products - squares)
-
-    return same(_mixed(vectors, closeness, TIFU_NEIGHBOURS, TIFU_OWN))
+    Nearest is by cosine, which ranks better here than the paper's Euclidean distance (nDCG@10 .3757 against .3745).
+    """
+    return same(_mixed(basket_vectors(known), TIFU_NEIGHBOURS, TIFU_OWN))
 
 
 def decayed_and_neighbours(known: Known) -> Scores:
     """Counts decayed over 90 days, mixed with the mean of the 50 customers of the highest cosine to them."""
-    counts = known.decayed(DECAY_DAYS)
-    directions = normalize(counts)
-    return same(_mixed(counts, lambda rows: (directions[rows] @ directions.T).toarray(), NEIGHBOURS, OWN))
+    return same(_mixed(known.decayed(DECAY_DAYS), NEIGHBOURS, OWN))
 
 
 def basket_vectors(known: Known) -> csr_matrix:
     """Return ``float64[customers, items]``, sparse: the customer's baskets, decayed within and between groups.
 
-    Baskets are grouped back from the last one; each group is the mean of its baskets, the vector the mean of its
-    groups.
+    Baskets are grouped back from the last one. The vector is the mean of the decayed baskets: where all groups are
+    full, that is the paper's mean of the groups' means.
     """
     owner, item, basket = known.past.customer, known.past.item, known.baskets
     _, distinct = np.unique(basket * known.shape[1] + item, return_index=True)
@@ -56,17 +49,16 @@ def basket_vectors(known: Known) -> csr_matrix:
     back = last[owner] - basket
     count = (last - first + 1)[owner]
     group, place = np.divmod(back, GROUP)
-    size = np.minimum(GROUP, count - group * GROUP)
-    groups = -(-count // GROUP)
-    weights = WITHIN_GROUPS**place / size * BETWEEN_GROUPS**group / groups
+    weights = WITHIN_GROUPS**place * BETWEEN_GROUPS**group / count
     return csr_matrix((weights, (owner, item)), known.shape)
 
 
-def _mixed(vectors: csr_matrix, closeness: Block, neighbours: int, own: float) -> Block:
-    """``own`` of the customer's vector, the rest of the mean of the closest others'."""
+def _mixed(vectors: csr_matrix, neighbours: int, own: float) -> Block:
+    """``own`` of the customer's vector, the rest of the mean of those of the highest cosine to it."""
+    directions = normalize(vectors)
 
     def scores(rows: Int64) -> Float64:
-        near = closeness(rows)
+        near = (directions[rows] @ directions.T).toarray()
         near[np.arange(len(rows)), rows] = -np.inf
         count = min(neighbours, near.shape[1] - 1)
         if count == 0:
