@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from trainer.evaluation.baselines import BASELINES, Known, learned, lists
+from trainer.evaluation.baselines import BASELINES, Known, factors, learned, lists
 from trainer.evaluation.baselines.learned import _seen, lambdarank, windows
 from trainer.evaluation.baselines.linear import ease_weights
 from trainer.evaluation.protocol import DAY, HORIZON, Purchases
@@ -36,7 +36,8 @@ def two_tastes() -> Known:
 
 
 @pytest.mark.parametrize("name", TASTES)
-def test_what_others_of_the_same_taste_buy_comes_first(name: str) -> None:
+def test_what_others_of_the_same_taste_buy_comes_first(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factors, "BPR_ITERATIONS", 100)  # few purchases, more passes
     known = two_tastes()
     found = lists(known, BASELINES[name](known), known.past.customers, known.past.customers, k=3)
     right = [
