@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 
 from deploy.evaluation import markdown, pictures, ranking, scoring
@@ -44,14 +45,17 @@ class Evaluation:
         self.seconds[name] = round(time.perf_counter() - start, 1)
         self.console.print(f"  [green]{name}: {self.seconds[name]:.1f} s[/]")
 
-    def rank(self, cuts: tuple[float, ...], quick: bool) -> dict[str, Any]:
-        """Judge the served lists at each cut, the first one at the top level of the result, and write it each time."""
+    def rank(self, cuts: tuple[float, ...], quick: bool, at: int | None = None) -> dict[str, Any]:
+        """Judge the served lists at each cut, the first one at the top level of the result, and write it each time.
+
+        cuts: days by which the data ends sooner; at: one instant instead, microseconds since the epoch.
+        """
         purchases = purchases_of(open_source(self.source).interactions_table())
         result: dict[str, Any] = {}
-        for sooner in cuts:
+        for sooner in cuts if at is None else (0.0,):
             name = "ranking" if not sooner else f"ranking, data ending {sooner:g} days sooner"
             with self.step(name):
-                found = self._at(purchases, default_cut(purchases, sooner), quick)
+                found = self._at(purchases, default_cut(purchases, sooner) if at is None else at, quick)
             if not result:
                 result = {"source": self.source, "commit": commit(), "quick": quick, **found, "sooner": {}}
             else:
@@ -110,14 +114,16 @@ def commit() -> str | None:
 @click.option("--source", default="complete_journey", show_default=True, help=f"Where the truth is: {EXAMPLES}.")
 @click.option("--shop", default="complete_journey", envvar="HEADWATER_SHOP", show_default=True, help="Shop profile.")
 @click.option("--quick", is_flag=True, help="The protocol's cut, quick baselines and a small comparison of scorers.")
+@click.option("--cut", type=click.DateTime(), help="Judge lists at this instant alone, UTC.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap over customers.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=ROOT / "build" / "evaluation")
-def main(source: str, shop: str, quick: bool, seed: int, out: Path) -> None:
+def main(source: str, shop: str, quick: bool, cut: Any, seed: int, out: Path) -> None:
     """Judge what is served at three cuts beside every baseline, then compare the scoring models."""
     console = Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
     evaluation = Evaluation(source, shop, seed, out, console)
     try:
-        evaluation.rank(CUTS[:1] if quick else CUTS, quick)
+        at = None if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
+        evaluation.rank(CUTS[:1] if quick else CUTS, quick, at)
         evaluation.score(quick)
     except (ValueError, FileNotFoundError, TimeoutError, LeakageError, subprocess.CalledProcessError) as error:
         raise click.ClickException(str(error)) from error
