@@ -45,7 +45,7 @@ lint: .venv/installed ## ruff, strict mypy, bandit (AUDIT=1 also looks up known 
 	.venv/bin/bandit --quiet --configfile pyproject.toml --recursive feature_repo streams serving trainer deploy benchmarks
 	$(if $(AUDIT),.venv/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(LOCKS)/main.txt)
 
-bench: setup ## Measure; BENCH="latency", "freshness", "ingest", "recovery", "rest" or "similar" for one
+bench: setup ## Measure; BENCH="latency", "freshness", "ingest", "recovery", "rest", "similar" or "batch" for one
 	@.venv/bin/headwater bench $(BENCH)
 
 evaluate: setup ## Judge the served lists at three cuts and the scoring models, on a stack of its own (QUICK=1: one cut)
