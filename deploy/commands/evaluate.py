@@ -26,6 +26,7 @@ OUT = Path("build/evaluation")
 )
 @click.option("--sooner", type=float, default=0.0, metavar="DAYS", help="The default cut, had the data ended sooner.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap over customers.")
+@click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="Beside which baseline; again for more.")
 @click.option("--scoring", "scorers", is_flag=True, help="Compare scoring models instead; needs no running stack.")
 @click.option("--quick", is_flag=True, help="With --scoring: few customers and one seed, to see that it works.")
 @click.option(
@@ -38,6 +39,7 @@ def command(
     cut: Any,
     sooner: float,
     seed: int,
+    baselines: tuple[str, ...],
     scorers: bool,
     quick: bool,
     output: Path | None,
@@ -45,7 +47,7 @@ def command(
     """Ask for the lists of every customer who bought something after the cut, judge them and print the table.
 
     The stack must have seen everything up to the cut and nothing after it: backfill to the cut, train, evaluate.
-    `make evaluate` does all of it on a stack of its own, for three cuts, and compares the scoring models, too.
+    All baselines together take a while; a few of them are named by --baseline. `make evaluate` does all of it on a stack of its own, for three cuts, and compares the scoring models, too.
 
     \b
     headwater evaluate --sooner 60
@@ -56,18 +58,25 @@ def command(
         if scorers:
             _scoring(source, mapping, quick, output or OUT / "scoring.json", console)
         else:
-            _ranking(source, mapping, cut, sooner, seed, output or OUT / "ranking.json", console)
+            _ranking(source, mapping, cut, sooner, seed, baselines, output or OUT / "ranking.json", console)
     except (ValueError, FileNotFoundError, LookupError, TimeoutError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
 
 
 def _ranking(
-    source: str, mapping: Path | None, cut: Any, sooner: float, seed: int, output: Path, console: Console
+    source: str,
+    mapping: Path | None,
+    cut: Any,
+    sooner: float,
+    seed: int,
+    baselines: tuple[str, ...],
+    output: Path,
+    console: Console,
 ) -> None:
     purchases = purchases_of(open_source(source, mapping).interactions_table())
     at = default_cut(purchases, sooner) if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
     with ranking.progress(console) as bars:
-        result = {"source": source, **ranking.judged(Settings(), purchases, at, seed, bars)}
+        result = {"source": source, **ranking.judged(Settings(), purchases, at, seed, bars, baselines or None)}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     pictures.ranking(result, output.with_suffix(".png"))

@@ -6,11 +6,15 @@ from typing import Any
 from deploy.demo.report import Ranking
 from deploy.demo.world import World
 
+BESIDE = ("most_popular_30d", "time_weighted_popularity", "most_bought", "most_bought_decayed_60d")
+"""Baselines that are made in seconds."""
+
 
 def at_the_cut(world: World) -> Ranking:
     """Judge the answers of the running service for every customer of the truth, and tell the figures."""
     path = world.site.state / "ranking.json"
-    world.headwater("evaluate", "--source", world.source_name, "--output", str(path))
+    beside = [word for name in BESIDE for word in ("--baseline", name)]
+    world.headwater("evaluate", "--source", world.source_name, "--output", str(path), *beside)
     result: dict[str, Any] = json.loads(path.read_text())
     served, most_bought = result["served"], result["baselines"]["most_bought"]
     return Ranking(
