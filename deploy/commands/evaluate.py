@@ -47,7 +47,8 @@ def command(
     """Ask for the lists of every customer who bought something after the cut, judge them and print the table.
 
     The stack must have seen everything up to the cut and nothing after it: backfill to the cut, train, evaluate.
-    All baselines together take a while; a few of them are named by --baseline. `make evaluate` does all of it on a stack of its own, for three cuts, and compares the scoring models, too.
+    All baselines together take a while; a few of them are named by --baseline.
+    `make evaluate` does all of it on a stack of its own, for three cuts, and compares the scoring models, too.
 
     \b
     headwater evaluate --sooner 60
