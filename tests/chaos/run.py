@@ -23,7 +23,7 @@ from tests.chaos.progress import Progress
 from tests.chaos.report import Report
 from tests.chaos.servers import RewindableRedis, Server
 from tests.chaos.truth import Truth
-from tests.chaos.verify import Verification, verify
+from tests.chaos.verify import Verification, records_applied, verify
 
 RECOVER_S = 120.0
 """Longer than this a recovery must not take, whatever happened."""
@@ -135,7 +135,7 @@ class Chaos:
     # The end.
 
     def _await_end(self, settings: Settings, truth: Truth, timeout_s: float = 180.0) -> None:
-        """Wait until everything is applied, in both stores."""
+        """Wait until everything is applied: interactions in both stores, records of items and customers in Redis."""
         began, until = time.monotonic(), time.monotonic() + timeout_s
         while not (self.progress.applied(truth.ends) and _in_store(settings, truth.ends)):
             if time.monotonic() > until:
@@ -145,7 +145,13 @@ class Chaos:
                 )
                 return
             time.sleep(0.1)
-        self.say(f"lag 0 after {time.monotonic() - began:.1f} s")
+        self.say(f"interactions: lag 0 after {time.monotonic() - began:.1f} s")
+        while not records_applied(settings, self.traffic):
+            if time.monotonic() > until:
+                self.problems.append(f"not all items and customers were applied {timeout_s:.0f} s after the end")
+                return
+            time.sleep(0.5)
+        self.say(f"items and customers: lag 0 after {time.monotonic() - began:.1f} s")
 
     def _report(self, found: Verification, truth: Truth, seconds: float, disturbed: float) -> Report:
         counts, hits = self.fleet.counts(), self.fleet.hits()

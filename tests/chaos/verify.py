@@ -33,7 +33,6 @@ from tests.parity.oracle.stored import customer_reader, item_reader, pair_reader
 from tests.streams.ingest_site import OnePass
 
 _EXAMPLES = 5
-_AGENTS_S = 60.0
 _HOUR = 3_600_000_000
 
 
@@ -73,7 +72,6 @@ def verify(settings: Settings, traffic: Traffic, truth: Truth) -> Verification:
     """Compare everything."""
     out, store, shop = Verification(), OnlineStore(connect(settings.redis_url)), load_shop(settings.shop)
     out.parts["records on the topic"] = (len(truth.topic), truth.lost + truth.strange)
-    _await_agents(store, traffic)
     _features(out, store, shop, traffic, truth)
     _states(out, settings, store, shop, truth)
     _offline(out, settings, truth)
@@ -208,12 +206,10 @@ def _erased(out: Verification, store: OnlineStore, shop: Shop, traffic: Traffic)
     out.compare("erased customers' records", dict.fromkeys(traffic.gone), dict(zip(traffic.gone, records, strict=True)))
 
 
-def _await_agents(store: OnlineStore, traffic: Traffic) -> None:
-    """Give the agents of items and customers time to get again what a Redis that was set back has lost."""
-    until = time.monotonic() + _AGENTS_S
+def records_applied(settings: Settings, traffic: Traffic) -> bool:
+    """Whether Redis has the last record of every item and customer; to be asked while workers are there."""
     expected, names = _expected_records(traffic)
-    while time.monotonic() < until and _stored_records(store, names) != expected:
-        time.sleep(0.5)
+    return _stored_records(OnlineStore(connect(settings.redis_url)), names) == expected
 
 
 def _expected_records(traffic: Traffic) -> tuple[dict[tuple[str, str], bytes], dict[str, list[str]]]:
