@@ -6,6 +6,7 @@
                          /vocabularies/     the Parquet files that Categorify reads
                          /two_tower.*       tf.train.Checkpoint: variables and optimizer
                          /ranker.*
+                         /trees.txt         the trees on the ranker, empty without
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from trainer.growth import Trainable
 from trainer.model_schema import Capacities
 from trainer.ranker import Ranker
 from trainer.recipe import Recipe
+from trainer.stack import Stack, Trees
 from trainer.two_tower import TwoTower
 from trainer.vocabulary import Vocabularies
 from trainer.workflow import Moments, Workflow
 
 STATE = "state.json"
+TREES = "trees.txt"
 
 
 class CheckpointError(ValueError):
@@ -71,6 +74,12 @@ class Trained:
     ranker: Ranker
     parent: int | None = None
     version: int | None = None
+    trees: Trees | None = None
+
+    @property
+    def stack(self) -> Stack:
+        """What is served."""
+        return Stack(self.ranker, self.trees)
 
 
 def build(state: State, vocabulary_directory: Path) -> Trained:
@@ -92,6 +101,7 @@ def save(trained: Trained, checkpoints: Path, version: int) -> Path:
         trained.state.vocabularies.write(staging / "vocabularies", trained.state.columns)
         for name, part in _parts(trained).items():
             tf.train.Checkpoint(model=part.model, optimizer=part.optimizer).write(str(staging / name))
+        (staging / TREES).write_text(trained.trees.text if trained.trees else "", encoding="utf-8")
         (staging / STATE).write_bytes(msgspec.json.encode(trained.state))
         for file in staging.rglob("*"):
             _sync(file)
@@ -117,11 +127,14 @@ def load(checkpoints: Path, version: int, columns: Sequence[Column], workplace: 
     path = checkpoints / directory_name(version)
     try:
         state = msgspec.json.decode((path / STATE).read_bytes(), type=State)
-    except (OSError, msgspec.MsgspecError) as error:
+        trees = (path / TREES).read_text(encoding="utf-8")
+        grown = Trees.of(trees) if trees else None
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise CheckpointError(f"checkpoint {path} can't be read ({error}): train in full") from error
     if state.columns != tuple(columns):
         raise CheckpointError(f"checkpoint {path} was made for other columns than the shop has now: train in full")
     trained = build(state, workplace)
+    trained.trees = grown
     for name, part in _parts(trained).items():
         try:
             reader = tf.train.Checkpoint(model=part.model, optimizer=part.optimizer)

@@ -40,6 +40,11 @@ class Examples(NamedTuple):
     pair: Encoded
     label: NDArray[np.float32]
 
+    def take(self, rows: NDArray[np.bool_]) -> Examples:
+        """The examples at which `rows`, bool[m], is true."""
+        places = np.flatnonzero(rows)
+        return Examples(self.customer[places], self.item[places], self.pair.take(places), self.label[places])
+
 
 def encoded(workflow: Workflow, window: Window) -> Tables:
     """All customers and items of a window through the NVTabular workflow."""

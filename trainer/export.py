@@ -12,6 +12,8 @@ import tf2onnx
 from numpy.typing import NDArray
 
 from trainer.fusion import fuse
+from trainer.stack import SEEN, Stack, with_trees
+from trainer.taste import Taste
 from trainer.workflow import Encoded
 
 OPSET = 15
@@ -30,18 +32,51 @@ def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
     the file (the converter's word is not enough: it has written graphs that onnxruntime rejects).
     """
     onnx.save(fuse(converted(function, output)), str(path))
+    (answer,) = _run(path.name, path.read_bytes(), [output], sample)
+    return _difference(path.name, "Keras", answer, function(sample.codes, sample.numbers).numpy())
+
+
+def export_stack(stack: Stack, known: Taste, places: tuple[int, int], path: Path, sample: Encoded) -> float:
+    """Write the ranker as `export` does, and its trees, if it has any, on it in the same graph.
+
+    Both parts are compared, the trees by what they see in the graph itself: a score that differs in the last digit
+    may fall to the other side of a threshold.
+
+    known: by code; places: the columns of `categorical` that hold the customer's and the item's code.
+    """
+    difference = export(stack.ranker.score, "score", path, sample)
+    if stack.trees is None:
+        return difference
+    expected = known.of(sample.codes[:, places[0]], sample.codes[:, places[1]])
+    model = with_trees(onnx.load(str(path)), stack.trees, known, *places)
+    onnx.save(model, str(path))
+    model.graph.output.append(onnx.helper.make_tensor_value_info(SEEN, onnx.TensorProto.FLOAT, None))
+    score, seen = _run(path.name, model.SerializeToString(), ["score", SEEN], sample)
+    return max(
+        difference,
+        _difference(path.name, "the taste", seen[:, -1], expected),
+        _difference(path.name, "LightGBM", score, stack.trees.predict(seen)),
+    )
+
+
+def _run(name: str, model: bytes, outputs: list[str], sample: Encoded) -> list[NDArray[np.float32]]:
     try:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        answer = session.run([output], {"categorical": sample.codes, "continuous": sample.numbers})[0]
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        found: list[NDArray[np.float32]] = session.run(
+            outputs, {"categorical": sample.codes, "continuous": sample.numbers}
+        )
     except Exception as error:  # onnxruntime's exceptions share no base class
-        raise ExportError(f"{path.name} does not run in onnxruntime: {error}") from error
-    expected: NDArray[np.float32] = function(sample.codes, sample.numbers).numpy()
+        raise ExportError(f"{name} does not run in onnxruntime: {error}") from error
+    return found
+
+
+def _difference(name: str, other: str, answer: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     difference = float(np.abs(answer - expected).max(initial=0.0)) if answer.shape == expected.shape else float("inf")
     if not difference <= TOLERANCE:
         raise ExportError(
-            f"{path.name}: onnxruntime and Keras differ by {difference} (shapes {answer.shape}, {expected.shape}); "
+            f"{name}: onnxruntime and {other} differ by {difference} (shapes {answer.shape}, {expected.shape}); "
             f"at most {TOLERANCE} is allowed"
         )
     return difference

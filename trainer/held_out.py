@@ -12,8 +12,9 @@ from trainer.candidates import Retriever, candidates
 from trainer.examples import Examples, Tables, encoded, examples
 from trainer.inputs import Inputs
 from trainer.metrics import auc, log_loss, ranking
-from trainer.ranker import Ranker
 from trainer.recipe import Recipe
+from trainer.stack import Stack
+from trainer.taste import Taste, taste
 from trainer.windows import Int64, Window
 from trainer.workflow import Workflow
 
@@ -37,6 +38,7 @@ class Exam(NamedTuple):
 
     tables: Tables
     rows: Examples
+    taste: Taste
     truth: Int64
 
 
@@ -50,12 +52,18 @@ def exam(inputs: Inputs, workflow: Workflow, window: Window, recipe: Recipe, ret
     label = np.isin(pairs.keys(width), window.positives.keys(width)).astype(np.float32)
     counted = window.positives.customer[np.isin(window.positives.customer, who)]
     truth = np.bincount(counted, minlength=len(inputs.log.customer_ids))
-    return Exam(encoded(workflow, window), examples(inputs, workflow, window, pairs, label, 0), truth)
+    tables = encoded(workflow, window)
+    return Exam(
+        tables,
+        examples(inputs, workflow, window, pairs, label, 0),
+        taste(window.affinities, tables.items.codes[:, 0], recipe.seed),
+        truth,
+    )
 
 
-def figures(ranker: Ranker, paper: Exam) -> dict[str, float]:
-    """How the ranker does in the exam; NaN where there was nobody to ask."""
-    score = ranker.predict(paper.tables, paper.rows)
+def figures(stack: Stack, paper: Exam) -> dict[str, float]:
+    """How what is served does in the exam; NaN where there was nobody to ask."""
+    score = stack.predict(paper.tables, paper.rows, paper.taste)
     label = paper.rows.label
     found = ranking(paper.rows.customer, label, score, paper.truth)
     return {

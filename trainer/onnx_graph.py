@@ -12,10 +12,14 @@ from onnx import helper, numpy_helper
 
 
 class Graph:
-    """A model's graph; what is added or replaced is in the model once it is `finished`."""
+    """A model's graph; what is added or replaced is in the model once it is `finished`.
 
-    def __init__(self, model: Any) -> None:
+    prefix: of new names, one that nothing in the model has.
+    """
+
+    def __init__(self, model: Any, prefix: str = "fused") -> None:
         self.model = model
+        self._prefix = prefix
         self.nodes: list[Any] = list(model.graph.node)
         self._constants = {each.name: each for each in model.graph.initializer}
         self._count = 0
@@ -47,14 +51,14 @@ class Graph:
     def keep(self, value: NDArray[Any]) -> str:
         """Add a constant; its name."""
         self._count += 1
-        name = f"fused_{self._count}"
+        name = f"{self._prefix}_{self._count}"
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def add(self, before: Any, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add a node before another; its output."""
         self._count += 1
-        output = f"fused_{self._count}"
+        output = f"{self._prefix}_{self._count}"
         new = helper.make_node(operator, list(inputs), [output], **attributes)
         self.nodes.insert(self.nodes.index(before), new)
         return output

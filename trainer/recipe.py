@@ -47,6 +47,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranker_batch: int = 4096
     ranker_epochs: int = 2
 
+    trees: int = 60
+    tree_leaves: int = 31
+    tree_rate: float = 0.12
+    tree_smallest: int = 60
+    """Examples that a leaf holds at least."""
+    tree_threads: int = 1
+    """More wait for each other wherever processors are shared."""
+    least_stacked: int = 500
+    """Positives below which no trees are put on the DLRM: they would learn chance."""
+
     tower_dimension: int = 64
     tower_hidden: int = 256
     tower_identity: int = 32

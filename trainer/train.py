@@ -21,6 +21,7 @@ from trainer.candidates import offsets_by_customer
 from trainer.checkpoint import State, Trained, build
 from trainer.examples import (
     Examples,
+    Tables,
     chosen_customers,
     encoded,
     example_pairs,
@@ -32,7 +33,10 @@ from trainer.growth import forget, take_over, welcome
 from trainer.inputs import Inputs, NothingToLearnError
 from trainer.learning_rate import Progress
 from trainer.model_schema import capacities
+from trainer.ranker import Ranker
 from trainer.recipe import Recipe
+from trainer.stack import Trees, halves, joined
+from trainer.taste import stacked_tastes, taste
 from trainer.two_tower import WindowRetriever
 from trainer.vocabulary import Counts, Vocabularies, added, count
 from trainer.windows import Int64, Span, Window, plan, windows
@@ -145,10 +149,13 @@ def _learn(
         rows = _examples(inputs, trained, looks, [mask & learners for mask in chosen], proposing)
         paper = held_out.exam(inputs, workflow, looks[-1], recipe, retriever if apart else None)
     tower_loss = teach_tower([newest] if apart else range(len(looks)))
-    parent = None if from_nothing else held_out.figures(trained.ranker, paper)
+    parent = None if from_nothing else held_out.figures(trained.stack, paper)
     with _timed(phase, "ranker"):
         loss = trained.ranker.fit(tables, rows, epochs=ranker_epochs, rate=recipe.ranker_rate * rate, progress=progress)
-    figures = held_out.figures(trained.ranker, paper) | {
+    if from_nothing:
+        with _timed(phase, "trees"):
+            trained.trees = _trees(inputs, trained, looks, tables, rows)
+    figures = held_out.figures(trained.stack, paper) | {
         "two_tower_loss": tower_loss,
         "ranker_loss": loss,
         "examples": float(len(rows.label)),
@@ -158,6 +165,25 @@ def _learn(
         figures |= {f"parent_{name}": value for name, value in parent.items()}
     trained.state = msgspec.structs.replace(trained.state, figures=figures)
     return trained
+
+
+def _trees(inputs: Inputs, trained: Trained, looks: Sequence[Window], tables: Tables, rows: Examples) -> Trees | None:
+    """Trees over the ranker, learned from scores of customers that the scoring DLRM was not trained on.
+
+    None where there is too little to learn from.
+    """
+    recipe, workflow = trained.state.recipe, trained.workflow
+    half = halves(inputs.log.customer_ids)[rows.customer % len(inputs.log.customer_ids)]
+    if min(rows.label[half].sum(), rows.label[~half].sum()) < recipe.least_stacked:
+        return None
+    score = np.empty(len(rows.label), np.float32)
+    for mine in (half, ~half):
+        other = Ranker(workflow.spec, trained.state.capacities, recipe)
+        other.fit(tables, rows.take(~mine), epochs=recipe.ranker_epochs, rate=recipe.ranker_rate, progress=silent)
+        score[mine] = other.predict(tables, rows.take(mine))
+    codes = np.split(tables.items.codes[:, 0], len(looks))
+    known = stacked_tastes([taste(look.affinities, own, recipe.seed) for look, own in zip(looks, codes, strict=True)])
+    return Trees.learned(joined(tables, rows, score, known), rows.label, recipe)
 
 
 def parent_figures(state: State) -> dict[str, float] | None:
@@ -189,7 +215,7 @@ def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Tra
     for part in (grown.tower, grown.ranker):
         welcome(part, before.workflow.spec, spec)
         forget(part, CUSTOMERS, freed)
-    grown.parent = before.version
+    grown.parent, grown.trees = before.version, before.trees
     return grown
 
 

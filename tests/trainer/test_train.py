@@ -4,7 +4,9 @@ import json
 import math
 from itertools import count
 
+import msgspec
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -58,6 +60,7 @@ class World:
         self.steps = int(self.run.trained.ranker.optimizer.iterations.numpy())
         self.old = checkpoint.load(self.state / "checkpoints", 1, self.run.trained.state.columns, self.place())
         self.loaded = variables(self.old)
+        self.old_trees = self.old.trees.text
         more = store(path / "two", first, news)
         leaves_at = news["time"][-1].as_py() // 1000 + 1
         gone = Erasure(customer=customer_hash(ERASED), erased_at=leaves_at, partition=0, offset=9)
@@ -82,7 +85,7 @@ def test_the_bundle_is_whole_and_says_where_it_comes_from(world):
     assert set(gate.REQUIRED) <= set(manifest.metrics)
     assert manifest.metrics["ranker_difference"] <= 1e-4
     assert manifest.metrics["encoder_difference"] <= 1e-4
-    assert {"features", "encode", "two_tower", "candidates", "ranker"} <= set(world.phases)
+    assert {"features", "encode", "two_tower", "candidates", "ranker", "trees"} <= set(world.phases)
 
 
 def test_the_models_have_learned_the_shops_taste(world):
@@ -121,6 +124,25 @@ def test_a_checkpoint_restores_weights_and_optimizer_exactly(world):
     for mine, theirs in zip(world.before, world.loaded, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert world.steps > 0
+    assert world.old_trees == world.run.trained.trees.text
+
+
+def test_trees_stand_on_the_ranker_in_the_bundle_and_an_incremental_run_keeps_them(world):
+    assert world.next_run.trained.trees.text == world.old_trees
+    assert world.run.trained.trees.rounds == RECIPE.trees
+    for bundle in (world.bundle, world.next_bundle):
+        graph = onnx.load(str(bundle.file("ranker.onnx"))).graph
+        assert [node.op_type for node in graph.node].count("TreeEnsembleRegressor") == 1
+
+
+def test_a_shop_with_little_to_learn_from_gets_no_trees(world, tmp_path):
+    recipe = msgspec.structs.replace(RECIPE, least_stacked=10**6, ranker_epochs=1, tower_epochs=1)
+    run = full(world.inputs, recipe, world.place)
+    assert run.trained.trees is None
+    bundle = publish.bundle(run, world.inputs, tmp_path)
+    graph = onnx.load(str(bundle.file("ranker.onnx"))).graph
+    assert all(node.op_type != "TreeEnsembleRegressor" for node in graph.node)
+    assert checkpoint.load(tmp_path / "checkpoints", 1, run.trained.state.columns, world.place()).trees is None
 
 
 def test_an_incremental_run_goes_on_from_there(world):
