@@ -19,7 +19,7 @@ from deploy.evaluation.stage import at_cut
 from deploy.stack.site import ROOT
 from streams.sources.open import EXAMPLES, open_source
 from trainer.evaluation.baselines import QUICK
-from trainer.evaluation.protocol import Purchases, default_cut, purchases_of
+from trainer.evaluation.protocol import Purchases, default_cut, purchases_of, split
 from trainer.evaluation.served import LeakageError
 
 CUTS = (0.0, 60.0, 100.0)
@@ -81,6 +81,7 @@ class Evaluation:
         self.console.print(scoring.table(found))
 
     def _at(self, purchases: Purchases, cut: int, quick: bool) -> dict[str, Any]:
+        split(purchases, cut)  # refuses a cut outside the data, before a stack is made for it
         names = QUICK if quick else None
         with at_cut(self.console, self.source, cut, shop=self.shop) as world, ranking.progress(self.console) as bars:
             return ranking.judged(world.settings, purchases, cut, self.seed, bars, names)
