@@ -18,7 +18,19 @@ PATHS = (
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "BREW")
 WRITES = ("PUT", "PATCH", "DELETE")
 SEGMENTS = ("%00", "%FF%FE", "a" * 200, "..", "%2e%2e", "%25", "'%3B--", "%F0%9F%92%A9", "null", "-1", "%0d%0ax%3Ay")
-NAMES = ("n", "as_of", "diversity", "categories", "context", "deadline_ms", "cursor", "limit", "category", "blend")
+NAMES = (
+    "n",
+    "as_of",
+    "diversity",
+    "novelty",
+    "categories",
+    "context",
+    "deadline_ms",
+    "cursor",
+    "limit",
+    "category",
+    "blend",
+)
 VALUES = ("", "-1", "0", "1e999", "nan", "9" * 40, "true", "%00", "[]", "{}", "a:b", "2026-13-41T99:99:99Z", "%ff")
 JUNK: tuple[Any, ...] = (None, True, -1, 1e308, 2**63, "", "\x00", "x" * 500, [], {}, [[]], {"a": None}, "2026-02-30")
 FIELDS = (

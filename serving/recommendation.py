@@ -31,6 +31,7 @@ class Query:
     categories: Sequence[str] = ()
     explain: bool = False
     diversity: float = 0.0
+    novelty: float = 0.0
     deadline: float = math.inf
     live: bool = False
 

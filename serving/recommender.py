@@ -26,6 +26,7 @@ from serving.filters import Filter, build
 from serving.hot_items import Hot
 from serving.item_matrix import day_of
 from serving.items_table import ItemsTable
+from serving.novelty import reserved, with_novel
 from serving.ranking import top
 from serving.recommendation import Query, Recommendation, Scored
 from serving.scorer import Nearest, Scorer, ScorerError
@@ -114,7 +115,8 @@ class Recommender:
                 answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
         with watch.stage("candidates"):
             return [
-                answers.get(place) or self._fallback(query, filters[place], reasons[place])
+                answers.get(place)
+                or self._fallback(query, filters[place], _of(ready.affinities, place), reasons[place])
                 for place, query in enumerate(queries)
             ]
 
@@ -137,7 +139,9 @@ class Recommender:
             purchased if query.exclude_purchased else None,
         )
 
-    def _fallback(self, query: Query, filter_: Filter, reason: FallbackReason | None) -> Recommendation:
+    def _fallback(
+        self, query: Query, filter_: Filter, purchased: Rows, reason: FallbackReason | None
+    ) -> Recommendation:
         catalogue, n = self._items.catalogue, self._pool(query)
         rows, sources = alternating(
             filter_.first(self._hot(query).order, catalogue, n),
@@ -148,22 +152,42 @@ class Recommender:
             late = self._clock() > query.deadline
             reason = FallbackReason.DEADLINE if late else FallbackReason.MODEL_UNAVAILABLE
         scores = 1.0 / (1.0 + np.arange(len(rows)))
-        best = self._spread(query, rows, scores, None)
+        best = self._spread(query, rows, scores, purchased, None)
         return Recommendation(rows[best], scores[best], sources[best], reason=reason)
 
     def _pool(self, query: Query) -> int:
         """How many of the best to choose from."""
-        return query.n * POOL if query.diversity else query.n
+        return query.n * POOL if query.diversity or query.novelty else query.n
 
-    def _spread(self, query: Query, rows: Rows, scores: NDArray[np.floating[Any]], model: Snapshot | None) -> Rows:
-        """Places of the answer among the best, int64: the first ones, or of different kinds where that is asked for."""
-        if not query.diversity:
-            return np.arange(len(rows))
-        categories = self._categories()
-        similarity = similarities(
-            None if categories is None else categories[rows], model.vectors(rows) if model else None, len(rows)
-        )
-        return diverse(scores, similarity, query.n, query.diversity)
+    def _best(self, query: Query, scores: NDArray[np.float32], rows: Rows, purchased: Rows) -> Rows:
+        """Places of those to choose from, best first, with as many new ones among them as are asked for."""
+        keys, pool = self._items.catalogue.keys[rows], self._pool(query)
+        if not query.novelty:
+            return top(scores, keys, pool)
+        order = top(scores, keys, len(scores))
+        novel = ~np.isin(rows[order], purchased)
+        return order[with_novel(novel, pool, reserved(query.n, query.novelty))]
+
+    def _spread(
+        self,
+        query: Query,
+        rows: Rows,
+        scores: NDArray[np.floating[Any]],
+        purchased: Rows,
+        model: Snapshot | None,
+    ) -> Rows:
+        """Places of the answer among the best, int64: the first ones, of different kinds or new where that is asked."""
+        order = np.arange(len(rows))
+        if query.diversity:
+            categories = self._categories()
+            similarity = similarities(
+                None if categories is None else categories[rows], model.vectors(rows) if model else None, len(rows)
+            )
+            order = diverse(scores, similarity, len(rows) if query.novelty else query.n, query.diversity)
+        if query.novelty:
+            novel = ~np.isin(rows[order], purchased)
+            order = order[with_novel(novel, query.n, reserved(query.n, query.novelty))]
+        return order[: query.n]
 
     def _trending(self, query: Query) -> Trending:
         return self._items.trending(day_of(query.as_of), exact=not query.live)
@@ -268,8 +292,9 @@ class Recommender:
         query, candidates = batch.queries[place], batch.candidates[place]
         start = int(offsets[place])
         own = scores[start : int(offsets[place + 1])]
-        pool = top(own, self._items.catalogue.keys[candidates.rows], self._pool(query))
-        best = pool[self._spread(query, candidates.rows[pool], own[pool], batch.model)]
+        purchased = _of(batch.ready.affinities, int(batch.places[place]))
+        pool = self._best(query, own, candidates.rows, purchased)
+        best = pool[self._spread(query, candidates.rows[pool], own[pool], purchased, batch.model)]
         chosen = start + best
         explanations = None
         if query.explain:

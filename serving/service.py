@@ -182,6 +182,7 @@ class Service:
                     categories=request.categories,
                     explain=request.explain,
                     diversity=request.diversity,
+                    novelty=request.novelty,
                     live=asked.as_of is None,
                     deadline=(asked.position.timestamp + request.deadline_ms) / 1000,
                 )

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from feature_repo.columns import Column
 from serving.bundle import directory_name, versions
+from trainer.calibration import UNCALIBRATED, Calibration
 from trainer.growth import Trainable
 from trainer.model_schema import Capacities
 from trainer.ranker import Ranker
@@ -62,6 +63,7 @@ class State(msgspec.Struct, frozen=True):
     until_at: int
     interactions: int
     figures: dict[str, float]
+    calibration: Calibration = UNCALIBRATED
 
 
 @dataclass
@@ -79,7 +81,7 @@ class Trained:
     @property
     def stack(self) -> Stack:
         """What is served."""
-        return Stack(self.ranker, self.trees)
+        return Stack(self.ranker, self.trees, self.state.calibration)
 
 
 def build(state: State, vocabulary_directory: Path) -> Trained:

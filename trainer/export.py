@@ -12,7 +12,7 @@ import tf2onnx
 from numpy.typing import NDArray
 
 from trainer.fusion import fuse
-from trainer.stack import SEEN, Stack, with_trees
+from trainer.stack import SEEN, Stack, with_calibration, with_trees
 from trainer.taste import Taste
 from trainer.workflow import Encoded
 
@@ -37,26 +37,37 @@ def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
 
 
 def export_stack(stack: Stack, known: Taste, places: tuple[int, int], path: Path, sample: Encoded) -> float:
-    """Write the ranker as `export` does, and its trees, if it has any, on it in the same graph.
+    """Write the ranker as `export` does; its trees and its calibration, where it has them, on it in the same graph.
 
-    Both parts are compared, the trees by what they see in the graph itself: a score that differs in the last digit
-    may fall to the other side of a threshold.
+    Each part is compared, the trees by what they see in the graph itself: a score that differs in the last digit may
+    fall to the other side of a threshold.
 
     known: by code; places: the columns of `categorical` that hold the customer's and the item's code.
     """
     difference = export(stack.ranker.score, "score", path, sample)
-    if stack.trees is None:
-        return difference
-    expected = known.of(sample.codes[:, places[0]], sample.codes[:, places[1]])
-    model = with_trees(onnx.load(str(path)), stack.trees, known, *places)
+    model = onnx.load(str(path))
+    expected = stack.ranker.score(sample.codes, sample.numbers).numpy()
+    if stack.trees is not None:
+        model = with_trees(model, stack.trees, known, *places)
+        (seen,) = _run(path.name, _showing(model, SEEN), [SEEN], sample)
+        taste = known.of(sample.codes[:, places[0]], sample.codes[:, places[1]])
+        difference = max(difference, _difference(path.name, "the taste", seen[:, -1], taste))
+        expected = stack.over(seen)
+    if stack.calibration.changes:
+        model = with_calibration(model, stack.calibration)
+        expected = stack.calibration.of(expected)
     onnx.save(model, str(path))
-    model.graph.output.append(onnx.helper.make_tensor_value_info(SEEN, onnx.TensorProto.FLOAT, None))
-    score, seen = _run(path.name, model.SerializeToString(), ["score", SEEN], sample)
-    return max(
-        difference,
-        _difference(path.name, "the taste", seen[:, -1], expected),
-        _difference(path.name, "LightGBM", score, stack.trees.predict(seen)),
-    )
+    (score,) = _run(path.name, path.read_bytes(), ["score"], sample)
+    return max(difference, _difference(path.name, "LightGBM or the calibration", score, expected))
+
+
+def _showing(model: Any, tensor: str) -> bytes:
+    """The model with another of its float tensors as an output."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.output.append(onnx.helper.make_tensor_value_info(tensor, onnx.TensorProto.FLOAT, None))
+    found: bytes = copy.SerializeToString()
+    return found
 
 
 def _run(name: str, model: bytes, outputs: list[str], sample: Encoded) -> list[NDArray[np.float32]]:

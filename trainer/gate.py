@@ -38,7 +38,7 @@ def objections(figures: Mapping[str, float], parent: Mapping[str, float] | None 
 def _is_broken(name: str, value: float) -> bool:
     return (
         math.isnan(value)
-        and name not in ("auc", "log_loss", "ndcg_at_10", "hit_at_10", "candidate_recall")
+        and name not in ("auc", "log_loss", "calibration_error", "ndcg_at_10", "hit_at_10", "candidate_recall")
         and not name.startswith("parent_")
     )
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.calibration import Calibration, calibration_error, fitted
 from trainer.candidates import Retriever, candidates
 from trainer.examples import Examples, Tables, encoded, examples
 from trainer.inputs import Inputs
@@ -61,6 +62,11 @@ def exam(inputs: Inputs, workflow: Workflow, window: Window, recipe: Recipe, ret
     )
 
 
+def calibrated(stack: Stack, paper: Exam) -> Calibration:
+    """What makes probabilities of the stack's scores, by the exam; `stack` as it is before."""
+    return fitted(paper.rows.label, stack.predict(paper.tables, paper.rows, paper.taste))
+
+
 def figures(stack: Stack, paper: Exam) -> dict[str, float]:
     """How what is served does in the exam; NaN where there was nobody to ask."""
     score = stack.predict(paper.tables, paper.rows, paper.taste)
@@ -69,6 +75,7 @@ def figures(stack: Stack, paper: Exam) -> dict[str, float]:
     return {
         "auc": auc(label, score),
         "log_loss": log_loss(label, score),
+        "calibration_error": calibration_error(label, score),
         "ndcg_at_10": found.ndcg,
         "hit_at_10": found.hit,
         "candidate_recall": found.recall,

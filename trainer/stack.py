@@ -22,6 +22,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from trainer.calibration import NEAREST, UNCALIBRATED, Calibration
 from trainer.examples import Examples, Tables
 from trainer.onnx_graph import Graph
 from trainer.ranker import Ranker
@@ -30,6 +31,9 @@ from trainer.taste import Taste
 from trainer.tree_ensemble import tree_ensemble
 
 Floats = NDArray[np.float32]
+
+DLRM = -2
+"""Where the DLRM's score stands in what the trees see; behind it is the taste."""
 
 TREE_OPERATORS = "ai.onnx.ml"
 _VERSION = 3
@@ -101,15 +105,20 @@ def joined(tables: Tables, rows: Examples, score: Floats, taste: Taste) -> Float
 
 @dataclass(frozen=True)
 class Stack:
-    """What is served: a DLRM with trees over it; without trees the DLRM alone."""
+    """What is served: a DLRM with trees over it, calibrated; without trees the DLRM alone."""
 
     ranker: Ranker
     trees: Trees | None
+    calibration: Calibration = UNCALIBRATED
 
     def predict(self, tables: Tables, rows: Examples, taste: Taste) -> Floats:
         """float32[m]: the probability of each example; `taste` by the rows of the tables."""
         score = self.ranker.predict(tables, rows)
-        return score if self.trees is None else self.trees.predict(joined(tables, rows, score, taste))
+        return self.calibration.of(self.over(joined(tables, rows, score, taste)))
+
+    def over(self, seen: Floats) -> Floats:
+        """float32[m]: what the trees make of rows of `joined`, not calibrated; without trees the DLRM's score."""
+        return seen[:, DLRM] if self.trees is None else self.trees.predict(seen)
 
 
 SEEN = "trees_see"
@@ -147,6 +156,26 @@ def with_trees(model: Any, trees: Trees, taste: Taste, customer: int, item: int)
     ]
     if all(each.domain != TREE_OPERATORS for each in graph.model.opset_import):
         graph.model.opset_import.append(helper.make_opsetid(TREE_OPERATORS, _VERSION))
+    return graph.finished()
+
+
+def with_calibration(model: Any, calibration: Calibration) -> Any:
+    """A ranker's graph whose score is calibrated, inputs and output as before."""
+    graph = Graph(_renamed(model, "score", "raw_score"), "calibrated")
+
+    def number(value: float) -> str:
+        return graph.keep(np.array(value, np.float32))
+
+    steps = [
+        ("Clip", ["raw_score", number(NEAREST), number(1.0 - NEAREST)], "likely"),
+        ("Sub", [number(1.0), "likely"], "unlikely"),
+        ("Div", ["likely", "unlikely"], "odds"),
+        ("Log", ["odds"], "log_odds"),
+        ("Mul", ["log_odds", number(calibration.slope)], "sloped"),
+        ("Add", ["sloped", number(calibration.shift)], "shifted"),
+        ("Sigmoid", ["shifted"], "score"),
+    ]
+    graph.nodes += [helper.make_node(operator, inputs, [output]) for operator, inputs, output in steps]
     return graph.finished()
 
 

@@ -16,7 +16,6 @@ from sklearn.utils.extmath import randomized_svd
 
 from feature_repo.affinity import ItemAffinities
 from feature_repo.encoder import FIRST_CODE
-from trainer.windows import Int64
 
 Floats = NDArray[np.float32]
 

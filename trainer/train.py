@@ -35,7 +35,7 @@ from trainer.learning_rate import Progress
 from trainer.model_schema import capacities
 from trainer.ranker import Ranker
 from trainer.recipe import Recipe
-from trainer.stack import Trees, halves, joined
+from trainer.stack import Stack, Trees, halves, joined
 from trainer.taste import stacked_tastes, taste
 from trainer.two_tower import WindowRetriever
 from trainer.vocabulary import Counts, Vocabularies, added, count
@@ -155,6 +155,8 @@ def _learn(
     if from_nothing:
         with _timed(phase, "trees"):
             trained.trees = _trees(inputs, trained, looks, tables, rows)
+    raw = Stack(trained.ranker, trained.trees)
+    trained.state = msgspec.structs.replace(trained.state, calibration=held_out.calibrated(raw, paper))
     figures = held_out.figures(trained.stack, paper) | {
         "two_tower_loss": tower_loss,
         "ranker_loss": loss,

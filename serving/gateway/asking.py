@@ -59,6 +59,7 @@ async def ordered(
         categories=order.categories,
         deadline_ms=order.deadline_ms,
         diversity=order.diversity,
+        novelty=order.novelty,
         explain=order.explain,
     )
     return await answered(gateway, request, None if order.as_of is None else order.as_of * 1000, visit)

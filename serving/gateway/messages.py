@@ -47,6 +47,7 @@ class RecommendationOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
     exclude_purchased: bool = False
     categories: Annotated[list[str], Meta(max_length=100)] = []
     diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    novelty: Annotated[float, Meta(ge=0, le=1)] = 0.0
     explain: bool = False
     deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 1000
 

@@ -69,6 +69,15 @@ async def recommend(
             description="How much an item counts for less that is like those before it.",
         ),
     ] = 0.0,
+    novelty: Annotated[
+        float,
+        Query(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="The share of the answer, at least, that the customer has never bought.",
+        ),
+    ] = 0.0,
     explain: Annotated[bool, Query(description="Tell what is known of customer and item, for each item.")] = False,
     as_of: AsOf = None,
     context: Context = [],  # noqa: B006
@@ -93,6 +102,7 @@ async def recommend(
         categories=categories,
         deadline_ms=deadline_ms,
         diversity=diversity,
+        novelty=novelty,
         explain=explain,
     )
     return await answered(gateway, request, as_of)

@@ -25,6 +25,7 @@ def recommendations(
     exclude_items: Sequence[str] = (),
     exclude_purchased: bool = False,
     diversity: float = 0.0,
+    novelty: float = 0.0,
     explain: bool = False,
     as_of: Timestamp | None = None,
     context: Mapping[str, str] | None = None,
@@ -42,12 +43,14 @@ def recommendations(
         Leave these items out; leave out what the customer has bought before.
     diversity
         0 to 1: how much an item counts for less, the more it is like those before it.
+    novelty
+        0 to 1: the share of the answer, at least, that the customer has never bought.
     explain
         Add to each item why it is there.
     as_of
         Answer as if it were this instant: a datetime with its zone, or milliseconds since the epoch.
     context
-        Circumstances such as store, channel or device; an input of the model.
+        Circumstances such as store, channel or device; recorded with the answer, no input of the model yet.
     deadline_ms
         Milliseconds after which what is trending will do.
     """
@@ -57,6 +60,7 @@ def recommendations(
         ("exclude_items", exclude_items),
         ("exclude_purchased", exclude_purchased or None),
         ("diversity", diversity or None),
+        ("novelty", novelty or None),
         ("explain", explain or None),
         ("as_of", _milliseconds(as_of)),
         ("context", context),
@@ -74,6 +78,7 @@ def recommendations(
         exclude_purchased=exclude_purchased,
         categories=list(categories),
         diversity=diversity,
+        novelty=novelty,
         explain=explain,
         deadline_ms=deadline_ms,
     )

@@ -41,6 +41,7 @@ _REFUSED: dict[str, tuple[tuple[type, ...], Reason]] = {
     "n": ((int,), Reason.OUT_OF_RANGE),
     "deadline_ms": ((int,), Reason.OUT_OF_RANGE),
     "diversity": (_NUMBER, Reason.OUT_OF_RANGE),
+    "novelty": (_NUMBER, Reason.OUT_OF_RANGE),
     "exclude_items": ((list,), Reason.OUT_OF_RANGE),
     "categories": ((list,), Reason.OUT_OF_RANGE),
 } | {

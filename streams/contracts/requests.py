@@ -22,12 +22,13 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     ----------
     n: how many items, 1 to 200.
     as_of: answer as if it were this instant; default now (the stream's newest event in replays).
-    context: circumstances such as store, channel or device; an input of the model.
+    context: circumstances such as store, channel or device; recorded with the answer, no input of the model yet.
     exclude_items: never in the answer.
     exclude_purchased: leave out what this customer has bought before.
     categories: only items whose category is one of these; empty means all.
     deadline_ms: milliseconds after the record's Kafka timestamp at which the answer is no use any more.
     diversity: 0 to 1: how much an item counts for less, the more it is like those before it.
+    novelty: 0 to 1: the share of the answer, at least, that this customer has never bought, as far as there is such.
     explain: add to each item why it is there.
     request_id: correlation id for clients that can't set headers; the header wins.
     """
@@ -41,6 +42,7 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     categories: Annotated[list[str], Meta(max_length=100)] = []
     deadline_ms: Annotated[int, Meta(ge=1, le=3_600_000)] = 1000
     diversity: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    novelty: Annotated[float, Meta(ge=0, le=1)] = 0.0
     explain: bool = False
     request_id: Id | None = None
 

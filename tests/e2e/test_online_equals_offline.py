@@ -53,8 +53,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtCut]:
 
 
 def newest_events(world: AtCut) -> dict[str, int]:
-    """Customer -> the newest event's time, milliseconds."""
-    table = offline.interactions(world.site.state / "offline").group_by("customer_id").aggregate([("time", "max")])
+    """Customer -> the newest event's time, milliseconds; impressions are none that an answer tells of."""
+    events = offline.interactions(world.site.state / "offline")
+    events = events.filter(pc.not_equal(events["type"], "impression"))
+    table = events.group_by("customer_id").aggregate([("time", "max")])
     return dict(zip(table["customer_id"].to_pylist(), pc.divide(table["time_max"], 1000).to_pylist(), strict=True))
 
 

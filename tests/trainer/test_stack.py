@@ -8,6 +8,7 @@ import pytest
 from feature_repo.columns import columns
 from feature_repo.encoder import FIRST_CODE
 from tests.trainer.small_shop import RECIPE, SHOP
+from trainer.calibration import Calibration
 from trainer.examples import Examples, Tables
 from trainer.export import export_stack
 from trainer.model_schema import capacities
@@ -47,7 +48,7 @@ class Stacked:
         )
         ranker = Ranker(spec, rows, RECIPE)
         seen = joined(self.tables, self.rows, ranker.predict(self.tables, self.rows), self.known)
-        self.stack = Stack(ranker, Trees.learned(seen, label[::-1].copy(), RECIPE))
+        self.stack = Stack(ranker, Trees.learned(seen, label[::-1].copy(), RECIPE), Calibration(0.9, -1.0))
         whole = [self.tables.customers, self.tables.items.take(self.rows.item), self.rows.pair]
         self.sample = Encoded(np.hstack([e.codes for e in whole]), np.hstack([e.numbers for e in whole]))
         self.path, self.rows_of = path / "ranker.onnx", rows

@@ -89,6 +89,17 @@ def test_diversity_spreads_an_answer_over_categories(http: httpx.Client) -> None
     assert len(set(strangers)) == 7
 
 
+def test_a_share_of_an_answer_is_new_to_the_customer(http: httpx.Client) -> None:
+    def new(customer: str, **query: Any) -> int:
+        items = ask(http, customer, as_of=AS_OF_MS, **query).items
+        assert len(items) == query["n"]
+        return sum(item.item_id not in BOUGHT[customer] for item in items)
+
+    plain = new("cleo", n=4)
+    assert [new("cleo", n=4, novelty=share) for share in (0.5, 1.0)] == [max(2, plain), 4]
+    assert new("cleo", n=4, novelty=1.0, diversity=0.5) == 4
+
+
 def test_the_request_is_recorded_as_it_was_understood(gateway: RunningGateway, http: httpx.Client) -> None:
     served = Topic(gateway.settings, gateway.settings.topics.served.name)
     context = ["store:3", "channel:app:beta"]
@@ -134,6 +145,7 @@ def test_strangers_get_trending_with_the_reason(http: httpx.Client) -> None:
         ("/customers/ann/recommendations?n=201", 422, "invalid"),
         ("/customers/ann/recommendations?diversity=1.5", 422, "invalid"),
         ("/customers/ann/recommendations?diversity=nan", 422, "invalid"),
+        ("/customers/ann/recommendations?novelty=-0.1", 422, "invalid"),
         ("/customers/ann/recommendations?context=store", 422, "invalid"),
         (f"/customers/{'a' * 129}/recommendations", 422, "invalid"),
         ("/customers/a%00b/recommendations", 404, "unknown_customer"),

@@ -200,11 +200,21 @@ def test_a_question_too_long_for_a_url_is_posted(gateway: ScriptedGateway, do: D
     gateway.script = [Scripted(200, reply)]
     out = [f"{k:0100}" for k in range(1000)]
     noon = datetime.datetime(2025, 12, 1, 12, tzinfo=datetime.UTC)
-    do("recommendations", "1842", exclude_items=out, context={"store": "3"}, as_of=noon, diversity=0.5, deadline_ms=50)
+    do(
+        "recommendations",
+        "1842",
+        exclude_items=out,
+        context={"store": "3"},
+        as_of=noon,
+        diversity=0.5,
+        novelty=0.2,
+        deadline_ms=50,
+    )
     (asked,) = gateway.asked
     assert asked.line == "POST /customers/1842/recommendations"
     assert msgspec.json.decode(asked.body) == {
-        "exclude_items": out, "context": {"store": "3"}, "as_of": 1764590400000, "diversity": 0.5, "deadline_ms": 50,
+        "exclude_items": out, "context": {"store": "3"}, "as_of": 1764590400000, "diversity": 0.5, "novelty": 0.2,
+        "deadline_ms": 50,
     }  # fmt: skip
 
 
