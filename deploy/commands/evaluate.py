@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from deploy.evaluation import pictures, ranking, scoring
+from feature_repo.shop import load_shop
 from streams.settings import Settings
 from streams.sources.open import EXAMPLES, open_source
 from trainer.evaluation.protocol import default_cut, purchases_of
@@ -27,6 +28,7 @@ OUT = Path("build/evaluation")
 @click.option("--sooner", type=float, default=0.0, metavar="DAYS", help="The default cut, had the data ended sooner.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap over customers.")
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="Beside which baseline; again for more.")
+@click.option("--dials", is_flag=True, help="Ask what diversity and novelty cost, too: nine times as many requests.")
 @click.option("--scoring", "scorers", is_flag=True, help="Compare scoring models instead; needs no running stack.")
 @click.option("--quick", is_flag=True, help="With --scoring: few customers and one seed, to see that it works.")
 @click.option(
@@ -40,6 +42,7 @@ def command(
     sooner: float,
     seed: int,
     baselines: tuple[str, ...],
+    dials: bool,
     scorers: bool,
     quick: bool,
     output: Path | None,
@@ -59,7 +62,7 @@ def command(
         if scorers:
             _scoring(source, mapping, quick, output or OUT / "scoring.json", console)
         else:
-            _ranking(source, mapping, cut, sooner, seed, baselines, output or OUT / "ranking.json", console)
+            _ranking(source, mapping, cut, sooner, seed, baselines, dials, output or OUT / "ranking.json", console)
     except (ValueError, FileNotFoundError, LookupError, TimeoutError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -71,16 +74,20 @@ def _ranking(
     sooner: float,
     seed: int,
     baselines: tuple[str, ...],
+    dials: bool,
     output: Path,
     console: Console,
 ) -> None:
-    purchases = purchases_of(open_source(source, mapping).interactions_table())
+    data, settings = open_source(source, mapping), Settings()
+    purchases, category = purchases_of(data.interactions_table()), ranking.categories(data, load_shop(settings.shop))
     at = default_cut(purchases, sooner) if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
     with ranking.progress(console) as bars:
-        result = {"source": source, **ranking.judged(Settings(), purchases, at, seed, bars, baselines or None)}
+        found = ranking.judged(settings, purchases, at, seed, bars, baselines or None, category if dials else None)
+    result = {"source": source, **found}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     pictures.ranking(result, output.with_suffix(".png"))
+    pictures.beyond(result, output.with_name("beyond.png"))
     console.print(ranking.table(result))
     console.print(f"{result['customers']:,} customers, {result['novel_customers']:,} bought something new; {output}")
 

@@ -63,7 +63,9 @@ class Evaluation:
             result["seconds"] = self.seconds
             self._write("ranking.json", result)
             pictures.ranking(found, self.out / ("ranking.png" if not sooner else f"ranking-{sooner:g}.png"))
+            pictures.beyond(found, self.out / ("beyond.png" if not sooner else f"beyond-{sooner:g}.png"))
             self._tell(f"At {found['cut']}", markdown.ranking(found))
+            self._tell(f"Beyond accuracy at {found['cut']}", markdown.beyond(found))
             self.console.print(ranking.table(found))
         return result
 
@@ -84,7 +86,8 @@ class Evaluation:
         split(purchases, cut)  # refuses a cut outside the data, before a stack is made for it
         names = QUICK if quick else None
         with at_cut(self.console, self.source, cut, shop=self.shop) as world, ranking.progress(self.console) as bars:
-            return ranking.judged(world.settings, purchases, cut, self.seed, bars, names)
+            category = ranking.categories(world.source, world.shop)
+            return ranking.judged(world.settings, purchases, cut, self.seed, bars, names, category)
 
     def _tell(self, title: str, table: str) -> None:
         """Add a table to `tables.md`, which is written anew with each."""

@@ -22,6 +22,29 @@ def ranking(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def beyond(result: Mapping[str, Any]) -> str:
+    """What the dials cost, lists by customers' history, reliability and new items."""
+    parts = []
+    for name, rows in (result["dials"] or {}).items():
+        head = [name, "nDCG@10", "diversity@10", "new to the customer", "coverage@10"]
+        keys = ("ndcg_at_10", "diversity_at_10", "new_share_at_10", "coverage_at_10")
+        parts.append([head, *([f"{row['at']:g}", *(_figure(row[key]) for key in keys)] for row in rows)])
+    groups: list[list[str]] = [
+        ["shopping days before the cut", "customers", "served nDCG@10", "best baseline there", ""]
+    ]
+    for row in result["by_history"]:
+        least, most = row["shopping_days"]
+        best = (row["best_baseline"] or "").replace("_", " ")
+        days = f"{least} and more" if most is None else f"{least} to {most}"
+        own = [_figure(row["served"]), _figure(row["best_baseline_ndcg_at_10"])]
+        groups.append([days, f"{row['customers']:,}", *own, best])
+    reliable = result["calibration"]
+    said = [["told", *map(_figure, reliable["said"])], ["bought", *map(_figure, reliable["came"])]]
+    new = result["new_items"]
+    fresh = [list(new), [f"{value:,}" if isinstance(value, int) else _figure(value) for value in new.values()]]
+    return "\n".join(_table(part) for part in (*parts, groups, said, fresh))
+
+
 def scoring(result: Mapping[str, Any]) -> str:
     """A row for each scoring model, best AUC first, the thesis's beside ours."""
     models = result["models"]
@@ -35,6 +58,11 @@ def scoring(result: Mapping[str, Any]) -> str:
         theirs = [_figure(figure) for figure in THESIS.get(name, (None, None, None))]
         lines.append(_line([name, *spread, seconds, milliseconds, *theirs]))
     return "\n".join(lines) + "\n"
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *others = rows
+    return "\n".join([_line(head), _line(["---"] * len(head)), *map(_line, others)]) + "\n"
 
 
 def _line(cells: list[str]) -> str:

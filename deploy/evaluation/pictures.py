@@ -18,6 +18,8 @@ METRICS = {
     "novel_map_at_12": "MAP@12, novel items",
     "coverage_at_10": "catalogue coverage@10",
 }
+DIALS = {"diversity": "diversity_at_10", "novelty": "new_share_at_10"}
+"""What each dial is turned for."""
 SERVED, OTHER = "#c0392b", "#8fa3b0"
 _MOST_COLUMNS = 30
 
@@ -34,6 +36,38 @@ def ranking(result: Mapping[str, Any], path: Path) -> None:
         panel.set_title(title, fontsize=10)
     figure.suptitle(f"Lists at {result['cut']}, {result['customers']:,} customers, 95% intervals")
     _save(figure, path)
+
+
+def beyond(result: Mapping[str, Any], path: Path) -> None:
+    """Draw how reliable the probabilities are, how good lists are by customers' history, and what the dials cost."""
+    figure, panels = plt.subplots(1, 4 if result["dials"] else 2, figsize=(18 if result["dials"] else 9, 4))
+    reliable = result["calibration"]
+    largest = max([*reliable["said"], *reliable["came"], 0.01])
+    panels[0].plot([0, largest], [0, largest], color=OTHER, linewidth=1)
+    panels[0].plot(reliable["said"], reliable["came"], "o-", color=SERVED)
+    panels[0].set(xlabel="probability told", ylabel="share bought", title=f"Reliability, error {reliable['error']:.3f}")
+    groups = [_days(row["shopping_days"]) for row in result["by_history"]]
+    at = np.arange(len(groups))
+    panels[1].bar(at - 0.2, [row["served"] for row in result["by_history"]], 0.4, color=SERVED, label="served")
+    best = [row["best_baseline_ndcg_at_10"] or np.nan for row in result["by_history"]]
+    panels[1].bar(at + 0.2, best, 0.4, color=OTHER, label="best baseline there")
+    panels[1].set_xticks(at, groups)
+    panels[1].set(xlabel="shopping days before the cut", title="nDCG@10 by history")
+    panels[1].legend(fontsize=8)
+    for panel, (name, gain) in zip(panels[2:], DIALS.items(), strict=False):
+        rows = result["dials"][name]
+        panel.plot(
+            [row["at"] for row in rows], [row["ndcg_at_10"] for row in rows], "o-", color=SERVED, label="nDCG@10"
+        )
+        panel.plot([row["at"] for row in rows], [row[gain] for row in rows], "s--", color=OTHER, label=gain)
+        panel.set(xlabel=name, ylim=(0, 1.02), title=f"The dial of {name}")
+        panel.legend(fontsize=8)
+    _save(figure, path)
+
+
+def _days(bounds: Sequence[int | None]) -> str:
+    least, most = bounds
+    return f"{least}+" if most is None else f"{least}–{most}"
 
 
 def scoring(result: Mapping[str, Any], path: Path) -> None:

@@ -8,21 +8,32 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from deploy.evaluation import dials
+from feature_repo.shop import Shop
 from serving.bundle import BundleError, directory_name, open_bundle
 from serving.client import RecommendationClient
 from streams.contracts.events import instant
 from streams.contracts.requests import RecommendationRequest
 from streams.settings import Settings
+from streams.sources.source import Source
 from trainer.evaluation.baselines import BASELINES
+from trainer.evaluation.cold_start import by_history, new_items
 from trainer.evaluation.protocol import Purchases, split
 from trainer.evaluation.ranking import Contender, baseline_lists, report, score
+from trainer.evaluation.reliability import reliability
 from trainer.evaluation.served import Client, LeakageError, Received, Served, ask
 
 SHOWN = ("ndcg_at_10", "map_at_12", "hit_at_10", "coverage_at_10", "novel_ndcg_at_10", "novel_map_at_12")
 
 
 def judged(
-    settings: Settings, purchases: Purchases, cut: int, seed: int, bars: Progress, names: Sequence[str] | None = None
+    settings: Settings,
+    purchases: Purchases,
+    cut: int,
+    seed: int,
+    bars: Progress,
+    names: Sequence[str] | None = None,
+    category: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Ask the running stack for every customer's lists at a cut and judge them beside the baselines.
 
@@ -38,6 +49,8 @@ def judged(
         Show how far it is.
     names
         Of the baselines; None: all.
+    category
+        Of items: what the dials cost is asked as well then; see `deploy.evaluation.dials`.
 
     Raises
     ------
@@ -53,6 +66,7 @@ def judged(
         client = _Watched(connection, lambda: bars.advance(asking))
         everything = ask(client, sorted(parts.truth), parts.cut, novel=False)
         novel = ask(client, sorted(parts.novel_truth), parts.cut, novel=True)
+        turned = dials.prices(connection, parts, everything.lists, category, seed) if category else None
     check_window(settings, everything.versions | novel.versions, cut)
     making = bars.add_task("baselines", total=len(BASELINES) if names is None else len(names))
 
@@ -62,13 +76,20 @@ def judged(
 
     contenders = baseline_lists(parts, names, made)
     judging = bars.add_task("judging", total=len(contenders) + 1)
-    served = score(Contender(everything.lists, novel.lists), parts, seed)
+    served = score(Contender(everything.lists, novel.lists), parts, seed, category)
     others = {}
     for name, contender in contenders.items():
         bars.advance(judging)
-        others[name] = score(contender, parts, seed)
+        others[name] = score(contender, parts, seed, category)
     bars.advance(judging)
-    return {**report(parts, served, others, seed), "answers": _answers(everything, novel)}
+    return {
+        **report(parts, served, others, seed),
+        "answers": _answers(everything, novel),
+        "calibration": reliability(everything.lists, everything.scores, parts.truth),
+        "by_history": by_history(parts, served, others),
+        "new_items": new_items(parts, novel.lists),
+        "dials": turned,
+    }
 
 
 class _Watched:
@@ -123,6 +144,13 @@ def table(result: Mapping[str, Any]) -> Table:
             cells.append(f"{figures.get(metric, np.nan):.4f}{star} [dim]{low:.4f}–{high:.4f}[/]")
         shown.add_row(f"[bold]{name}[/]" if name == "served" else name, *cells)
     return shown
+
+
+def categories(source: Source, shop: Shop) -> dict[str, str]:
+    """Return the category of each item of a source, none in a shop without."""
+    if not shop.category:
+        return {}
+    return {item.item_id: item.attributes.get(shop.category, "") for item in source.items()}
 
 
 def _answers(everything: Served, novel: Served) -> dict[str, Any]:

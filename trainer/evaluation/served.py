@@ -48,6 +48,8 @@ class Served:
     ----------
     lists
         Recommended items by customer, best first.
+    scores
+        The same items' scores: the probability, as the model says, that they are bought.
     milliseconds
         Of each answer, in the order of arrival.
     fallbacks
@@ -57,12 +59,21 @@ class Served:
     """
 
     lists: dict[str, list[str]] = field(default_factory=dict)
+    scores: dict[str, list[float]] = field(default_factory=dict)
     milliseconds: list[float] = field(default_factory=list)
     fallbacks: Counter[str] = field(default_factory=Counter)
     versions: set[int] = field(default_factory=set)
 
 
-def ask(client: Client, customers: Sequence[str], cut: int, novel: bool, concurrency: int = 32) -> Served:
+def ask(
+    client: Client,
+    customers: Sequence[str],
+    cut: int,
+    novel: bool,
+    concurrency: int = 32,
+    diversity: float = 0.0,
+    novelty: float = 0.0,
+) -> Served:
     """Ask the service for each customer's list as of the cut.
 
     Parameters
@@ -73,6 +84,8 @@ def ask(client: Client, customers: Sequence[str], cut: int, novel: bool, concurr
         Whether to leave out what the customer has bought before.
     concurrency
         Requests under way at a time.
+    diversity, novelty
+        The dials of `RecommendationRequest`.
 
     Raises
     ------
@@ -83,7 +96,13 @@ def ask(client: Client, customers: Sequence[str], cut: int, novel: bool, concurr
     """
     requests = (
         RecommendationRequest(
-            customer_id=customer, n=AT_MAP, as_of=instant(cut), exclude_purchased=novel, deadline_ms=PATIENCE_MS
+            customer_id=customer,
+            n=AT_MAP,
+            as_of=instant(cut),
+            exclude_purchased=novel,
+            deadline_ms=PATIENCE_MS,
+            diversity=diversity,
+            novelty=novelty,
         )
         for customer in customers
     )
@@ -92,6 +111,7 @@ def ask(client: Client, customers: Sequence[str], cut: int, novel: bool, concurr
         reply = received.reply
         _check(reply, cut)
         served.lists[reply.customer_id] = [item.item_id for item in reply.items]
+        served.scores[reply.customer_id] = [item.score for item in reply.items]
         served.milliseconds.append(received.milliseconds)
         if reply.status is Status.FALLBACK:
             served.fallbacks[reply.reason or "unknown"] += 1
