@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import json
 import logging
+import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -79,6 +82,47 @@ def scoring(data: Path, shop: str, output: Path, quick: bool) -> None:
         raise click.ClickException(str(error)) from error
 
 
+@main.command()
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
+              help="Directory that `headwater evaluate --scoring` wrote.")  # fmt: skip
+@click.option("--shop", default="complete_journey", show_default=True, help="Shop profile of the data.")
+@click.option("--until", type=click.DateTime(), required=True, help="UTC; no later event is read.")
+@click.option("--vary", multiple=True, metavar="FIELD=A,B,…", help="A field of the recipe and its values; repeatable.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Trainings of each recipe.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="JSON file.")
+def tuning(
+    data: Path, shop: str, until: datetime.datetime, vary: tuple[str, ...], seeds: int, output: Path | None
+) -> None:
+    """Compare recipes on what was known at an instant, by customers that none of them learned from.
+
+    \b
+    python -m trainer.cli tuning --data build/evaluation-state/scoring/complete_journey \\
+        --until 2017-10-12 --vary tower_dimension=32,64 --vary tower_rate=0.002,0.005
+    """
+    configure_logging("trainer")
+    from trainer.inputs import NothingToLearnError
+    from trainer.tuning import Compared, compare, grid, known_at
+
+    def told(found: Compared) -> None:
+        said = ", ".join(f"{name}={value}" for name, value in found.changes.items()) or "the recipe as it is"
+        figures = [f"nDCG@10 {found.mean('ndcg_at_10'):.4f} ± {found.spread('ndcg_at_10'):.4f}"]
+        figures += [f"recall of candidates {found.mean('candidate_recall'):.4f}", f"AUC {found.mean('auc'):.4f}"]
+        bar.write(f"{said}: {', '.join(figures)}, {found.mean('seconds'):.0f} s")
+        bar.update()
+
+    try:
+        candidates = list(grid({name: values.split(",") for name, _, values in (each.partition("=") for each in vary)}))
+        inputs = known_at(data, load_shop(shop), _instant(until))
+        with tempfile.TemporaryDirectory() as place, tqdm(total=len(candidates), desc="recipes") as bar:
+            numbers = itertools.count()
+            made = [Path(place) / f"vocabularies-{n}" for n in range(len(candidates) * seeds)]
+            found = compare(inputs, candidates, range(seeds), lambda: made[next(numbers)], told)
+    except (NothingToLearnError, FileNotFoundError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if output is not None:
+        output.write_text(json.dumps([each._asdict() for each in found], indent=2) + "\n", encoding="utf-8")
+
+
 class BarReport(Report):
     """A report that is also a progress bar."""
 
@@ -100,7 +144,11 @@ class BarReport(Report):
 
 
 def _microseconds(until: datetime.datetime | None) -> int | None:
-    return None if until is None else int(until.replace(tzinfo=datetime.UTC).timestamp() * 1_000_000)
+    return None if until is None else _instant(until)
+
+
+def _instant(typed: datetime.datetime) -> int:
+    return int(typed.replace(tzinfo=datetime.UTC).timestamp() * 1_000_000)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ def write(source: Source, shop: Shop, path: Path) -> None:
     draft.rename(path)
 
 
-def read(path: Path, shop: Shop) -> Inputs:
+def read(path: Path, shop: Shop, happened_until: int | None = None) -> Inputs:
     """Read what `write` wrote; an event counts as known from the moment it happened.
+
+    happened_until: microseconds since the epoch, inclusive: no later event is read. None: all there are.
 
     Raises FileNotFoundError where the directory is none of `write`'s.
     """
@@ -55,7 +57,7 @@ def read(path: Path, shop: Shop) -> Inputs:
     catalogue.upsert(catalogue_item(item, shop.currency_exponent) for item in items)
     customers = msgspec.json.Decoder(Customer).decode_lines((path / CUSTOMERS).read_bytes())
     profiles = {customer.customer_id: dict(customer.attributes) for customer in customers}
-    return inputs.read(path / OFFLINE, shop, catalogue, profiles, event_clock=True)
+    return inputs.read(path / OFFLINE, shop, catalogue, profiles, happened_until=happened_until, event_clock=True)
 
 
 def _write_lines(path: Path, records: Iterable[Any]) -> None:
