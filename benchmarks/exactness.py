@@ -52,7 +52,7 @@ def check(settings: Settings, items: Iterable[Item], as_of: int | None = None) -
     found = check_features(
         shop, events, catalogue.values(), customer_reader(store, shop, at), item_reader(store, shop, catalogue, at), at
     )
-    stored = sum(commit.rows for commit in offline.commits(settings.state / "offline"))
+    stored = sum(commit.rows for commit in offline.commits(settings.offline))
     distinct = len(events["event_id"].unique())
     return Exactness(
         found.checked, found.mismatched, [str(each) for each in found.worst[:10]], events.num_rows, distinct - stored

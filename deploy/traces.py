@@ -31,7 +31,6 @@ from streams.contracts.topics import Topic
 from streams.erasure.erasures import customer_hash
 from streams.erasure.scrub import Mentions, records
 from streams.erasure.topics import read_ledger
-from streams.ingest.service import offline_path
 
 FENCES = {b"hw:position", b"hw:profile", b"version"}
 """Fields that are numbers only: they keep late writers from bringing a customer back."""
@@ -77,7 +76,7 @@ class Search:
         self._config = settings.kafka_config()
         self._admin = AdminClient(dict(self._config))
         self._client = connect(settings.redis_url)
-        self._store = offline_path(settings)
+        self._store = settings.offline
 
     def traces(self, customer_id: str) -> Iterator[Trace]:
         """Yield what each place holds of a customer, as soon as it has been searched.

@@ -30,7 +30,7 @@ from streams.contracts.topics import Topic
 from streams.dead_letters import DeadLetters
 from streams.erasure.scrub import Scrubber, Scrubbing
 from streams.erasure.topics import ErasureRecords
-from streams.ingest.service import Ingest, make_producer, offline_path
+from streams.ingest.service import Ingest, make_producer
 from streams.ingest.steps import Step, pass_by
 from streams.sender import Sender
 from streams.settings import Settings
@@ -175,7 +175,7 @@ def _add_triggers(app: faust.App, settings: Settings) -> None:
         settings.train_every_seconds,
         max(1, settings.train_every_interactions // 100),
     )
-    watch = TriggerWatch(topic, settings.kafka_config(), offline_path(settings), every, since=_now())
+    watch = TriggerWatch(topic, settings.kafka_config(), settings.offline, every, since=_now())
 
     @app.timer(LOOK_S, on_leader=True, name="training triggers")  # type: ignore[untyped-decorator]
     async def ask_for_training() -> None:

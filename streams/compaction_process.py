@@ -12,7 +12,6 @@ import msgspec
 
 from streams.compaction import Compaction, Compactor, Done
 from streams.contracts.observability import COMPACTED, configure_logging
-from streams.ingest.service import offline_path
 from streams.settings import Settings
 
 PRIORITY = 15
@@ -47,7 +46,7 @@ def main() -> None:
     settings = Settings()
     configure_logging("compaction", settings.log_level)
     how = Compaction(full=settings.compact_full_rows, grace_s=settings.compact_grace_seconds)
-    done = Compactor(offline_path(settings), how).run() or Done()
+    done = Compactor(settings.offline, how).run() or Done()
     sys.stdout.buffer.write(msgspec.json.encode(done._asdict()))
 
 

@@ -93,6 +93,11 @@ class Settings(BaseSettings):
         """Where Redis is, for messages: without credentials."""
         return without_password(self.redis_url)
 
+    @property
+    def offline(self) -> Path:
+        """Where the offline store is."""
+        return self.state / "offline"
+
     @cached_property
     def topics(self) -> Topics:
         """All topics under this installation's prefix."""

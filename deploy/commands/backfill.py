@@ -19,7 +19,7 @@ from feature_repo.shop import Shop, load_shop
 from streams.bulk.backfill import Backfill, BackfillError, Progress, Stores, Summary, guarded
 from streams.bulk.reset import reset
 from streams.catalogue_feed import catalogue_item
-from streams.ingest.service import make_producer, offline_path, partitions_of
+from streams.ingest.service import make_producer, partitions_of
 from streams.publisher import DeliveryError
 from streams.replay import Plan, open_checkpoint, replay
 from streams.sender import Sender
@@ -82,7 +82,7 @@ def run(
         Sender(make_producer(settings)),
         settings.topics,
         settings.kafka_config(),
-        offline_path(settings),
+        settings.offline,
         partitions_of(settings, settings.topics.interactions.name),
     )
     with guarded(stores, replacing, lambda: reset(stores, shop)) as stream:

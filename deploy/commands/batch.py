@@ -240,7 +240,7 @@ def _customers(settings: ServingSettings, target: Output, before: Run | None, fi
         return target.customers()
     else:
         found: set[str] = set()
-        for table in offline.parts(settings.state / "offline", columns=["customer_id"]):
+        for table in offline.parts(settings.offline, columns=["customer_id"]):
             found.update(table["customer_id"].unique().to_pylist())
         ids = sorted(found)
     if not ids:

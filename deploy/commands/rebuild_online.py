@@ -18,7 +18,7 @@ from streams.bulk.restore_upserts import restore_upserts
 from streams.catalogue_feed import CatalogueFeed
 from streams.contracts.compacted import CompactedTable
 from streams.ingest.refusals import accept_loss
-from streams.ingest.service import make_producer, offline_path, partitions_of
+from streams.ingest.service import make_producer, partitions_of
 from streams.lease import HeldElsewhereError
 from streams.sender import Sender
 from streams.settings import Settings
@@ -71,7 +71,7 @@ def stores_of(settings: Settings) -> Stores:
         Sender(make_producer(settings)),
         settings.topics,
         settings.kafka_config(),
-        offline_path(settings),
+        settings.offline,
         partitions_of(settings, settings.topics.interactions.name),
     )
 

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer
 from mode import Service
@@ -71,11 +70,6 @@ _PRODUCER = {
 }
 
 
-def offline_path(settings: Settings) -> Any:
-    """Return where the offline store is."""
-    return settings.state / "offline"
-
-
 def make_producer(settings: Settings) -> Producer:
     """Return the producer of changelogs and dead letters."""
     return Producer({**settings.producer_config(), **_PRODUCER})
@@ -132,7 +126,7 @@ def build_worker(
         ItemIds(client, catalogue.catalogue),
         Changelog(sender, topics),
         DeadLetters(sender, topics.dead_letters.name),
-        LedgerFeed(_table(settings, topics.erasures.name), sender, topics.erasures.name, offline_path(settings)),
+        LedgerFeed(_table(settings, topics.erasures.name), sender, topics.erasures.name, settings.offline),
         sender,
         topic,
         step=step,
@@ -145,13 +139,13 @@ def build_worker(
             connections,
             topic,
             partitions,
-            offline_path(settings),
+            settings.offline,
             Lookup(settings.kafka_config(), topic),
             lambda: read_markers(topics, settings.kafka_config()).partitions,
             step,
         ),
         applier,
-        OfflineWriter(offline_path(settings), step=step),
+        OfflineWriter(settings.offline, step=step),
         catalogue,
         Limits(currency_exponent=shop.currency_exponent),
         on_ready,

@@ -13,7 +13,6 @@ from streams import offline, topic_identity
 from streams.contracts.operations import TrainingTrigger
 from streams.ingest.partition_log import applied_position
 from streams.ingest.refusals import Refusal, refused
-from streams.ingest.service import offline_path
 from streams.lease import under_way
 from streams.settings import Settings
 from streams.topic_identity import TopicIdentity
@@ -82,7 +81,7 @@ def ingest_status(settings: Settings) -> IngestStatus:
         _ask_redis(found, connect(settings.redis_url, timeout_s=TIMEOUT_S, retries=0))
     except redis.RedisError as error:
         found.redis = str(error)
-    for partition, at in offline.positions(offline_path(settings)).items():
+    for partition, at in offline.positions(settings.offline).items():
         if partition in found.partitions:
             found.partitions[partition].stored = at
     return found

@@ -198,7 +198,7 @@ class Chaos:
 
 
 def _in_store(settings: Settings, ends: dict[int, int]) -> bool:
-    positions = offline.positions(settings.state / "offline")
+    positions = offline.positions(settings.offline)
     return all(positions.get(partition, 0) == end for partition, end in ends.items())
 
 

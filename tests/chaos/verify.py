@@ -162,7 +162,7 @@ def _last(settings: Settings, topic: str) -> Iterator[tuple[str, bytes]]:
 def _offline(out: Verification, settings: Settings, truth: Truth) -> None:
     """Every distinct valid event once, with all its columns."""
     order = [("partition", "ascending"), ("offset", "ascending")]
-    found = offline.interactions(settings.state / "offline").sort_by(order)
+    found = offline.interactions(settings.offline).sort_by(order)
     expected = truth.accepted.sort_by(order)
     places = [
         list(zip(table["partition"].to_pylist(), table["offset"].to_pylist(), strict=True))

@@ -37,7 +37,7 @@ from streams.create_topics import create_topics
 from streams.ingest.batch import Batch, Records, decode
 from streams.ingest.changelog import customer_row
 from streams.ingest.customer_writer import CustomerWriter
-from streams.ingest.service import build_worker, offline_path
+from streams.ingest.service import build_worker
 from streams.ingest.worker import Worker
 from streams.settings import Settings
 
@@ -114,7 +114,7 @@ class IngestSite:
 
     @property
     def offline(self) -> Path:
-        path: Path = offline_path(self.settings)
+        path: Path = self.settings.offline
         return path
 
     def publish(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]]) -> None:

@@ -95,7 +95,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_holds_ingest_back_until_there_is_room(
     site: IngestSite, small_disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (site.settings.state / "offline").symlink_to(small_disk)
+    (site.settings.offline).symlink_to(small_disk)
     hog = small_disk / "hog"
     hog.write_bytes(bytes((16 << 20) - 64_000))
     site.publish_events(made_events(3000))

@@ -167,7 +167,7 @@ def test_baskets_of_the_offline_store_become_neighbours(site: SimilarShop) -> No
     column = found.schema.get_field_index("item_id")
     renamed = found.set_column(column, "item_id", [[words[each] for each in found["item_id"].to_pylist()]])
     renamed = renamed.cast(offline.SCHEMA)
-    offline.write_range(site.settings.state / "offline", renamed, offline.BACKFILL, 0, renamed.num_rows)
+    offline.write_range(site.settings.offline, renamed, offline.BACKFILL, 0, renamed.num_rows)
     site.until(lambda: ids(site.similar.bought_together("rye", 5)) == ["brie"])
     together = site.similar.bought_together("rye", 5)[0]
     assert together.together == 60
