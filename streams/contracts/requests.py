@@ -77,7 +77,10 @@ class FallbackReason(enum.StrEnum):
 
 
 class RecommendedItem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One item of an answer, best first. `score` orders items within one answer only."""
+    """One item of an answer, best first.
+
+    `score`: how likely, as the model says, the customer buys it in the next weeks; in a fallback it only orders items.
+    """
 
     item_id: str
     score: float
