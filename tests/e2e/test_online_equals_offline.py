@@ -5,6 +5,7 @@ files, folded anew, and the way that training goes. The two share the kernels an
 """
 
 import datetime
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ from streams import offline
 from streams.catalogue_feed import catalogue_item
 from streams.contracts.events import instant
 from streams.contracts.requests import RecommendationRequest
+from tests.conftest import KEPT
 from tests.e2e import offline_lists
 from trainer.evaluation.metrics import AT_MAP
 from trainer.evaluation.served import ask
@@ -42,7 +44,11 @@ def told(at: int) -> str:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtCut]:
     """A stack that trained on a history and has seen four more days since, event by event."""
     console = Console(width=120)
-    site = AtCut.at(tmp_path_factory.mktemp("whole"), SOURCE, console, NEVER, shop="synthetic").site
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("HEADWATER_", "KAFKA_", "REDIS_")) and name not in KEPT:
+                patch.delenv(name)  # of a stack that other tests, or the developer, have running
+        site = AtCut.at(tmp_path_factory.mktemp("whole"), SOURCE, console, NEVER, shop="synthetic").site
     made = AtCut(site, console, SOURCE)
     made.cut_at = made.last_event_at - LIVE_DAYS * DAY
     with guarded(made.stack):
