@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import redis
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from streams.catalogue_feed import CatalogueFeed
@@ -273,10 +273,10 @@ class Worker:
     # Partitions come and go.
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        # Something must be assigned here; where to read from is found out in `_take_up`.
-        consumer.assign([TopicPartition(self._topic, each.partition, OFFSET_BEGINNING) for each in partitions])
-        if partitions:
-            consumer.pause(partitions)
+        # Something must be assigned here; where to read from is found out in `_take_up`. Nothing is paused until then:
+        # a pause or a resume beside an assignment may overtake it and leave a partition without a fetch for ever
+        # (librdkafka's issues 2190 and 5591; seen once, a worker that never got a record).
+        consumer.assign([TopicPartition(self._topic, each.partition, OFFSET_END) for each in partitions])
         self._assigned = sorted(each.partition for each in partitions)
         self._stale = True
         log.info("partitions assigned", partitions=self._assigned)
@@ -322,7 +322,6 @@ class Worker:
         where = [TopicPartition(self._topic, partition, at) for partition, at in self._next.items()]
         if where:
             self._consumer.assign(where)
-            self._consumer.resume(where)
         self._stale = False
         HELD_BACK.set(0)
         self._on_ready()
@@ -334,11 +333,8 @@ class Worker:
 
         def wait(seconds: float) -> None:
             until = time.monotonic() + seconds
-            paused = [TopicPartition(self._topic, partition) for partition in self._assigned]
-            if paused:
-                self._consumer.pause(paused)
-            while (left := until - time.monotonic()) > 0 and not stop.is_set():
-                self._consumer.poll(min(left, 0.2))
+            while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, 0.2)):
+                self._consumer.poll(0)  # for the group's sake; what it gives is read again
 
         def report(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
