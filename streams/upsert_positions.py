@@ -8,6 +8,7 @@ what is there already stays as it is.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from streams.upserts import Raw
 from streams.watermarks import watermarks
 
 log = logger(__name__)
+
+STALLED_S = 10.0
+"""Seconds without a record after which is asked whether there are any that did not come."""
 
 AT_ONCE = 2_000
 """Records read again at a time."""
@@ -138,12 +142,16 @@ class Upserter:
         self._lock = threading.Lock()
         self._applied: dict[int, int] = {}
         self._new: set[int] = set()
+        self._assigned: set[int] = set()
+        self._before: dict[int, int] = {}
+        self._asked_at = time.monotonic()
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """Take note of the partitions that this process has from now on."""
         with self._lock:
             self._applied = {each: at for each, at in self._applied.items() if each in partitions}
             self._new = set(partitions) - set(self._applied)
+            self._assigned = set(partitions)
 
     def take(self, records: Sequence[Raw]) -> None:
         """Apply records as they were polled, after what Redis lacks before them.
@@ -163,7 +171,7 @@ class Upserter:
                 self._applied[partition] = max(stop, self._applied.get(partition, 0))
 
     def look(self) -> None:
-        """Read again what Redis has lost since it was applied.
+        """Read again what Redis has lost since it was applied, and what is on the topic and does not come.
 
         Raises
         ------
@@ -174,11 +182,26 @@ class Upserter:
                 for partition, at in self._reader.committed(sorted(self._new)).items():
                     self._applied[partition] = max(at, self._applied.get(partition, 0))
                 self._new = set()
-            if not self._applied:
-                return
-            there = self._positions.read()
+            there = self._positions.read() if self._assigned or self._applied else {}
             for partition, at in self._applied.items():
                 self._fill(partition, there.get(partition, 0), at)
+            if time.monotonic() - self._asked_at > STALLED_S:
+                self._catch_up(there)
+                self._asked_at = time.monotonic()
+
+    def _catch_up(self, there: Mapping[int, int]) -> None:
+        """Read what no poll has brought for a while: after a rebalance Faust may leave a partition without a fetch."""
+        now = {each: max(self._applied.get(each, 0), there.get(each, 0)) for each in self._assigned}
+        still = sorted(each for each, at in now.items() if self._before.get(each) == at)
+        self._before = now
+        for partition, end in self._reader.ends(still).items() if still else ():
+            if end > now[partition]:
+                log.warning(
+                    "read what did not come", topic=self._reader.topic, partition=partition, start=now[partition],
+                    stop=end,
+                )  # fmt: skip
+                self._fill(partition, now[partition], end)
+                self._applied[partition] = max(end, self._applied.get(partition, 0))
 
     def _spans(self, records: Sequence[Raw]) -> dict[int, tuple[int, int]]:
         """Partition -> the offsets `[start, stop)` that Redis will have after the records, had it all before them."""

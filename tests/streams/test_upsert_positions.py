@@ -10,6 +10,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from feature_repo.online_store import OnlineStore
 from feature_repo.record_store import RecordStore
 from feature_repo.redis_commands import Connections, connect
+from streams import upsert_positions
 from streams.contracts.codec import encode
 from streams.contracts.events import Customer, Item
 from streams.contracts.operations import DeadLetter
@@ -110,6 +111,28 @@ def test_a_new_process_finds_what_its_group_had_committed(own_redis: OwnRedis, a
     agent.upserter.look()
     assert stored(own_redis) == set(NAMES[:20])
     assert agent.positions.read() == ends
+
+
+def test_what_is_on_the_topic_and_does_not_come_is_read(
+    own_site: IngestSite, own_redis: OwnRedis, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upsert_positions, "STALLED_S", -1.0)
+    records = agent.topic_records()
+    agent.upserter.assigned([0, 1])
+    agent.take(records[:5])
+    agent.upserter.look()  # takes note of how far it is
+    assert len(stored(own_redis)) == 5
+    agent.upserter.look()
+    assert stored(own_redis) == set(NAMES[:20])
+    assert agent.positions.read() == agent.reader.ends([0, 1])
+    publish(own_site, NAMES[20:])
+    new = [record for record in agent.topic_records() if record not in records]
+    agent.take([*records[5:], *new])  # what comes late after all changes nothing, what is new is taken
+    assert stored(own_redis) == set(NAMES)
+    assert agent.positions.read() == agent.reader.ends([0, 1])
+    agent.upserter.look()
+    agent.upserter.look()
+    assert agent.letters == []
 
 
 def test_positions_never_pass_a_gap(own_redis: OwnRedis, agent: Agent) -> None:
