@@ -35,6 +35,7 @@ from streams.contracts.codec import encode
 from streams.contracts.compacted import CompactedTable
 from streams.contracts.events import Item
 from streams.contracts.operations import BundleAnnouncement
+from streams.contracts.requests import Reply
 from streams.create_topics import create_topics
 from tests.serving.shop import encoder_spec, history, item_state
 from tests.serving.tiny_bundle import write_bundle
@@ -47,6 +48,7 @@ ITEMS = [f"i{k}" for k in range(300)]
 TODAY = int(time.time() * 1e6) // DAY
 BOUGHT: Mapping[str, Sequence[str]] = {"ann": ITEMS[:40], "bob": ITEMS[100:101], "cleo": ITEMS[50:250]}
 PROFILE_ONLY = "dan"
+PATIENCE_MS = 30_000
 
 
 def until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
@@ -162,7 +164,7 @@ class Running:
             "REDIS_URL": self.settings.redis_url,
             "HEADWATER_TRITON_URL": self.triton.url,
             "HEADWATER_TRITON_REPOSITORY": str(self.triton.repository.path),
-            "HEADWATER_TRITON_TIMEOUT_MS": "2000",
+            "HEADWATER_TRITON_TIMEOUT_MS": "20000",
             "HEADWATER_STATE": str(self.settings.state),
             "HEADWATER_SHOP": SHOP.name,
             "HEADWATER_TOPIC_PREFIX": self.settings.topic_prefix,
@@ -195,8 +197,16 @@ class Running:
         return self.process.returncode
 
     def client(self) -> RecommendationClient:
-        """A client of the process."""
-        return RecommendationClient(self.settings, timeout_s=30)
+        """A client of the process, with time to wait where other tests have the processors."""
+        return PatientClient(self.settings, timeout_s=30)
+
+
+class PatientClient(RecommendationClient):
+    """A client whose requests may take half a minute unless they say otherwise."""
+
+    def recommend(self, customer_id: str, **fields: Any) -> Reply:
+        """Ask for one customer."""
+        return super().recommend(customer_id, **{"deadline_ms": PATIENCE_MS} | fields)
 
 
 class Topic:

@@ -21,7 +21,7 @@ from streams.contracts.codec import decode
 from streams.contracts.operations import DeadLetter
 from streams.contracts.partitioner import partition_of
 from streams.contracts.requests import RecommendationRequest, Reply, ServedRecord, Source, Status
-from tests.serving.running import BOUGHT, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
+from tests.serving.running import BOUGHT, PATIENCE_MS, PROFILE_ONLY, SHOP, TODAY, Running, Topic, running, until
 from tests.serving.shop import item_state
 from tests.serving.triton_server import free_ports, start_triton, stop
 
@@ -176,9 +176,10 @@ def test_the_next_version_goes_live_while_requests_are_answered(service: Running
     def requests() -> Iterator[RecommendationRequest]:
         service.announce(2)
         while not service.live(2):
-            yield from (RecommendationRequest(customer_id=customer) for customer in BOUGHT)
-        yield from (RecommendationRequest(customer_id=customer) for customer in BOUGHT)
+            yield from asked
+        yield from asked
 
+    asked = [RecommendationRequest(customer_id=customer, deadline_ms=PATIENCE_MS) for customer in BOUGHT]
     answers = [received.reply for received in client.recommend_many(requests(), concurrency=4)]
     assert {reply.status for reply in answers} == {Status.OK}
     assert {reply.model_version for reply in answers} == {1, 2}
@@ -203,7 +204,7 @@ def test_a_dead_stub_costs_personality_and_comes_back(service: Running, client: 
     statuses = []
 
     def recovered() -> bool:
-        reply = client.recommend("ann", deadline_ms=60_000)
+        reply = client.recommend("ann")
         statuses.append((reply.status, reply.reason))
         assert len(reply.items) == 10
         return reply.status is Status.OK and len(statuses) > 1
@@ -226,11 +227,11 @@ def test_triton_may_restart(
             until(lambda: client.recommend("ann").status is Status.OK)
             server.process.kill()
             server.process.wait(10)
-            gone = [client.recommend("ann", deadline_ms=60_000) for _ in range(20)]
+            gone = [client.recommend("ann") for _ in range(20)]
             assert {reply.reason for reply in gone} == {"model_unavailable"}
             server = start_triton(directory, ports)
             until(lambda: client.recommend("ann").status is Status.OK)
-            again = [client.recommend("ann", deadline_ms=60_000) for _ in range(20)]
+            again = [client.recommend("ann") for _ in range(20)]
             assert {reply.model_version for reply in again} == {1}
     finally:
         assert shop.close() == 0
