@@ -74,6 +74,9 @@ PAIR_CONTINUOUS = {
     "session_in_cart": False,
     "trending": True,
 }
+MODEL_CONTINUOUS = {"taste": False}
+"""Of a pair, by tables that the model carries (`taste`); what else the pair has follows from the shop's data alone."""
+
 CATEGORY_CONTINUOUS = {
     "category_lines": True,
     "category_recency_days": True,
@@ -100,6 +103,7 @@ def columns(shop: Shop) -> tuple[Column, ...]:
     if shop.category:
         out += _continuous("pair", CATEGORY_CONTINUOUS)
     out += _continuous("pair", {f"share_of_{a}": False for a in shop.preference_attributes})
+    out += _continuous("pair", MODEL_CONTINUOUS)
     names = [column.name for column in out]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

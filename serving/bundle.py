@@ -27,6 +27,7 @@ ITEM_EMBEDDINGS = "item_embeddings.npy"
 ITEMS = "items.json"
 INDEX = "index.faiss"
 ENCODER = "encoder.json"
+TASTE = "taste.npy"
 REQUIRED_FILES = frozenset({QUERY_TOWER, RANKER, ITEM_EMBEDDINGS, ITEMS, INDEX, ENCODER})
 
 # A name that is one path component of data: no separators, no leading dot, no code.
@@ -115,6 +116,16 @@ class Bundle(msgspec.Struct, frozen=True):
     def item_embeddings(self) -> NDArray[np.float32]:
         """float32[n_items, d], mapped read-only from disk."""
         array: NDArray[np.float32] = np.load(self.file(ITEM_EMBEDDINGS), mmap_mode="r", allow_pickle=False)
+        return array
+
+    def taste(self) -> NDArray[np.float32] | None:
+        """float32[2, n_items, d], mapped read-only: the tables that `feature_repo.taste.Taste.of` takes.
+
+        None in a bundle from before there was such a thing.
+        """
+        if TASTE not in self.manifest.files:
+            return None
+        array: NDArray[np.float32] = np.load(self.file(TASTE), mmap_mode="r", allow_pickle=False)
         return array
 
 
@@ -278,9 +289,11 @@ def _check_file(path: Path, entry: FileEntry) -> None:
 def _check_shapes(bundle: Bundle) -> None:
     try:
         embeddings = bundle.item_embeddings()
-        items = bundle.items()
+        items, taste = bundle.items(), bundle.taste()
     except (ValueError, msgspec.MsgspecError) as error:
-        raise BundleError(f"bundle {bundle.path}: {ITEM_EMBEDDINGS} or {ITEMS} cannot be decoded: {error}") from error
+        raise BundleError(
+            f"bundle {bundle.path}: {ITEM_EMBEDDINGS}, {ITEMS}, {TASTE} can't be decoded: {error}"
+        ) from error
     if embeddings.dtype != np.float32 or embeddings.ndim != 2:
         raise BundleError(
             f"bundle {bundle.path}: {ITEM_EMBEDDINGS} is {embeddings.dtype}{embeddings.shape}, "
@@ -289,6 +302,10 @@ def _check_shapes(bundle: Bundle) -> None:
     if len(items) != len(embeddings) or not items:
         raise BundleError(
             f"bundle {bundle.path}: {ITEMS} has {len(items)} items, {ITEM_EMBEDDINGS} {len(embeddings)} rows"
+        )
+    if taste is not None and (taste.dtype != np.float32 or taste.ndim != 3 or taste.shape[:2] != (2, len(items))):
+        raise BundleError(
+            f"bundle {bundle.path}: {TASTE} is {taste.dtype}{taste.shape}, must be float32[2, {len(items)}, d]"
         )
     if len(set(items)) != len(items):
         raise BundleError(f"bundle {bundle.path}: {ITEMS} holds an item id twice")

@@ -22,6 +22,7 @@ class Source(IntFlag):
     TRENDING = 4
     SESSION = 8
     HOT = 16
+    TASTE = 32
 
 
 class Limits(NamedTuple):
@@ -32,6 +33,7 @@ class Limits(NamedTuple):
     trending: int = 100
     session: int = 60
     hot: int = 40
+    taste: int = 100
     total: int = 500
 
     def of(self, source: Source) -> int:

@@ -45,7 +45,8 @@ class _Batch:
     """The personal part of a batch, gathered stage by stage.
 
     `everybody`, `ready` and `asked_at` are of all queries of the batch; `places` says where the personal ones are.
-    `nearest` waits for what the two-tower was asked for with the customers' inputs, `query`.
+    `nearest` waits for what the two-tower was asked for with the customers' inputs, `query`; `tastes` is where all
+    customers stand (`Taste.customers`).
     """
 
     queries: list[Query]
@@ -57,6 +58,7 @@ class _Batch:
     model: Snapshot
     query: Scored
     nearest: Nearest
+    tastes: NDArray[np.float32]
     candidates: list[Candidates] = field(default_factory=list)
 
 
@@ -110,6 +112,7 @@ class Recommender:
                 model=model,
                 query=asked[0],
                 nearest=asked[1],
+                tastes=model.taste.customers(ready.affinities),
             )
             with suppress(ScorerError):
                 answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
@@ -209,8 +212,7 @@ class Recommender:
         columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, own_sessions, as_of)
         own = {name: values[places] for name, values in columns.items()}
         query = Scored(*model.encoder.encode(own, "customer"))
-        narrow = any(each.exclude_purchased or each.categories for each in queries)
-        k = DEEP if narrow else self._limits.two_tower
+        k = DEEP if _narrow(queries) else self._limits.two_tower
         try:
             return query, self._scorer.retrieve(model.version, query.categorical, query.continuous, k)
         except ScorerError:
@@ -219,8 +221,11 @@ class Recommender:
     def _personal(self, batch: _Batch, watch: Stopwatch) -> list[Recommendation]:
         """Merge and rank; raises ScorerError."""
         with watch.stage("candidates"):
+            k = DEEP if _narrow(batch.queries) else self._limits.taste
+            liked = batch.model.taste.nearest(batch.tastes, batch.ready.affinities, k)
             proposals = [
-                self._proposals(batch, place, original) for place, original in enumerate(batch.places.tolist())
+                self._proposals(batch, place, original, liked[original])
+                for place, original in enumerate(batch.places.tolist())
             ]
         with watch.stage("retrieve"):
             retrieved, _ = batch.nearest()
@@ -236,7 +241,7 @@ class Recommender:
             scores = self._scorer.rank(batch.model.version, *inputs) if offsets[-1] else np.zeros(0, np.float32)
             return [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
 
-    def _proposals(self, batch: _Batch, place: int, original: int) -> dict[Source, Rows]:
+    def _proposals(self, batch: _Batch, place: int, original: int, liked: Rows) -> dict[Source, Rows]:
         """What every source but the two-tower proposes for a query, best first."""
         query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
         a, limits, trending = batch.ready.affinities, self._limits, self._trending(query)
@@ -247,6 +252,7 @@ class Recommender:
             Source.TRENDING: filter_.first(trending.order, catalogue, limits.trending),
             Source.SESSION: filter_.first(session, catalogue, limits.session),
             Source.HOT: filter_.first(self._hot(query).order, catalogue, limits.hot),
+            Source.TASTE: filter_.first(liked, catalogue, limits.taste),
         }
 
     def _pairs(self, batch: _Batch, offsets: Int64) -> dict[str, NDArray[Any]]:
@@ -257,10 +263,13 @@ class Recommender:
         )
         counts = np.zeros(len(batch.asked_at), np.int64)
         counts[batch.places] = np.diff(offsets)
-        return pair_columns(
+        columns = pair_columns(
             self._items.shop, batch.everybody.histories, rows, lengths_to_offsets(counts), self._items.catalogue,
             trending, batch.asked_at, batch.ready,
         )  # fmt: skip
+        return columns | {
+            "taste": batch.model.taste.pairs(batch.tastes, np.repeat(batch.places, np.diff(offsets)), rows)
+        }
 
     def _categories(self) -> NDArray[np.int32] | None:
         category = self._items.shop.category
@@ -307,6 +316,11 @@ class Recommender:
             features=Scored(inputs.categorical[chosen], inputs.continuous[chosen]),
             explanations=explanations,
         )
+
+
+def _narrow(queries: Sequence[Query]) -> bool:
+    """Will filters take away much of what is proposed?"""
+    return any(each.exclude_purchased or each.categories for each in queries)
 
 
 def _of(affinities: ItemAffinities, place: int) -> Rows:

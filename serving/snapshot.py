@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.encoder import Encoder
-from serving.bundle import ENCODER, Bundle
+from feature_repo.taste import NO_TASTE, Taste
+from serving.bundle import ENCODER, TASTE, Bundle
 from serving.candidates import Rows
 from serving.item_matrix import ItemMatrix
 from serving.items_table import ItemsTable
@@ -35,12 +36,15 @@ class Snapshot:
         int64[n_items]: catalogue row of each of its items.
     matrix
         Item columns of the whole catalogue, encoded.
+    taste
+        Its tables of taste.
     """
 
     bundle: Bundle
     encoder: Encoder
     item_rows: Rows
     matrix: ItemMatrix
+    taste: Taste
 
     @property
     def version(self) -> int:
@@ -94,4 +98,13 @@ def snapshot(bundle: Bundle, items: ItemsTable, day: int) -> Snapshot:
     matrix = items.matrix(encoder)
     while not matrix.fill(day, len(items.catalogue), FILLED_AT_ONCE):
         time.sleep(PAUSE_S)
-    return Snapshot(bundle, encoder, item_rows, matrix)
+    return Snapshot(bundle, encoder, item_rows, matrix, _taste(bundle, encoder, item_rows))
+
+
+def _taste(bundle: Bundle, encoder: Encoder, item_rows: Rows) -> Taste:
+    tables = bundle.taste()
+    if tables is not None:
+        return Taste.of(tables, item_rows)
+    if "taste" in encoder.names("pair")[1]:
+        raise ValueError(f"bundle {bundle.path}: the model takes the pair column 'taste', and there is no {TASTE}")
+    return NO_TASTE

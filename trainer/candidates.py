@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.ragged import lengths_to_offsets
+from feature_repo.taste import Taste
 from serving.candidates import LIMITS, Limits, Source, merge
 from serving.hot_items import ordered
 from serving.session_items import session_items
@@ -24,17 +25,25 @@ class Retriever(Protocol):
 
 
 def candidates(
-    window: Window, keys: NDArray[np.uint64], customers: Int64, retriever: Retriever | None, limits: Limits = LIMITS
+    window: Window,
+    keys: NDArray[np.uint64],
+    customers: Int64,
+    retriever: Retriever | None,
+    taste: Taste | None = None,
+    limits: Limits = LIMITS,
 ) -> Pairs:
     """What serving would have scored for these customers at the window's split.
 
-    keys: uint64[catalogue], the items' keys; customers: int64[n], ascending rows of the log's customers.
+    keys: uint64[catalogue], the items' keys; customers: int64[n], ascending rows of the log's customers; taste: another
+    than the window's own.
     """
     popular = trending(window.snapshot.items, keys, window.span.split_at)
     if window.categories is not None:
         popular = popular.in_categories(window.categories)
     hot = ordered(window.trend, keys).order[: limits.hot]
     near = None if retriever is None else retriever.nearest(window, customers, limits.two_tower)
+    taste = taste or window.taste
+    liked = taste.nearest(taste.customers(window.affinities), window.affinities, limits.taste)
     rows = []
     for place, customer in enumerate(customers.tolist()):
         proposals = {
@@ -42,6 +51,7 @@ def candidates(
             Source.TRENDING: popular.order[: limits.trending],
             Source.SESSION: session_items(window.sessions, customer, popular, window.categories, limits.session),
             Source.HOT: hot,
+            Source.TASTE: liked[customer],
         }
         if near is not None:
             proposals[Source.TWO_TOWER] = near[place][near[place] >= 0]

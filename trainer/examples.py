@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.affinity import Histories
-from feature_repo.materialise import pair_columns
+from feature_repo.materialise import Columns, pair_columns
 from feature_repo.ragged import lengths_to_offsets, select
+from feature_repo.taste import Taste
 from trainer.candidates import Retriever, candidates
 from trainer.inputs import Inputs
 from trainer.labels import customer_weights, item_weights, negatives
@@ -51,14 +52,20 @@ def encoded(workflow: Workflow, window: Window) -> Tables:
     return Tables(workflow.transform(window.customers, "customer"), workflow.transform(window.items, "item"))
 
 
-def pair_inputs(inputs: Inputs, workflow: Workflow, window: Window, pairs: Pairs) -> Encoded:
-    """The pair columns of pairs that are sorted by customer, encoded."""
+def pair_values(inputs: Inputs, window: Window, pairs: Pairs, taste: Taste | None = None) -> Columns:
+    """The pair columns of pairs that are sorted by customer; `taste`: another than the window's own."""
     who = np.unique(pairs.customer)
     offsets = lengths_to_offsets(np.unique(pairs.customer, return_counts=True)[1])
     own = _histories(window, who)
-    trending = window.trend[pairs.item]
-    columns = pair_columns(inputs.shop, own, pairs.item, offsets, inputs.catalogue, trending, window.span.split_at)
-    return workflow.transform(columns, "pair")
+    trending, at = window.trend[pairs.item], window.span.split_at
+    columns = pair_columns(inputs.shop, own, pairs.item, offsets, inputs.catalogue, trending, at)
+    taste = taste or window.taste
+    return columns | {"taste": taste.pairs(taste.customers(window.affinities), pairs.customer, pairs.item)}
+
+
+def pair_inputs(inputs: Inputs, workflow: Workflow, window: Window, pairs: Pairs) -> Encoded:
+    """The pair columns of pairs that are sorted by customer, encoded."""
+    return workflow.transform(pair_values(inputs, window, pairs), "pair")
 
 
 def chosen_customers(

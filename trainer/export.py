@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from trainer.fusion import fuse
 from trainer.stack import SEEN, Stack, with_calibration, with_trees
-from trainer.taste import Taste
 from trainer.workflow import Encoded
 
 OPSET = 15
@@ -36,22 +35,18 @@ def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
     return _difference(path.name, "Keras", answer, function(sample.codes, sample.numbers).numpy())
 
 
-def export_stack(stack: Stack, known: Taste, places: tuple[int, int], path: Path, sample: Encoded) -> float:
+def export_stack(stack: Stack, path: Path, sample: Encoded) -> float:
     """Write the ranker as `export` does; its trees and its calibration, where it has them, on it in the same graph.
 
     Each part is compared, the trees by what they see in the graph itself: a score that differs in the last digit may
     fall to the other side of a threshold.
-
-    known: by code; places: the columns of `categorical` that hold the customer's and the item's code.
     """
     difference = export(stack.ranker.score, "score", path, sample)
     model = onnx.load(str(path))
     expected = stack.ranker.score(sample.codes, sample.numbers).numpy()
     if stack.trees is not None:
-        model = with_trees(model, stack.trees, known, *places)
+        model = with_trees(model, stack.trees)
         (seen,) = _run(path.name, _showing(model, SEEN), [SEEN], sample)
-        taste = known.of(sample.codes[:, places[0]], sample.codes[:, places[1]])
-        difference = max(difference, _difference(path.name, "the taste", seen[:, -1], taste))
         expected = stack.over(seen)
     if stack.calibration.changes:
         model = with_calibration(model, stack.calibration)

@@ -15,7 +15,6 @@ from trainer.inputs import Inputs
 from trainer.metrics import auc, log_loss, ranking
 from trainer.recipe import Recipe
 from trainer.stack import Stack
-from trainer.taste import Taste, taste
 from trainer.windows import Int64, Window
 from trainer.workflow import Workflow
 
@@ -39,7 +38,6 @@ class Exam(NamedTuple):
 
     tables: Tables
     rows: Examples
-    taste: Taste
     truth: Int64
 
 
@@ -53,23 +51,17 @@ def exam(inputs: Inputs, workflow: Workflow, window: Window, recipe: Recipe, ret
     label = np.isin(pairs.keys(width), window.positives.keys(width)).astype(np.float32)
     counted = window.positives.customer[np.isin(window.positives.customer, who)]
     truth = np.bincount(counted, minlength=len(inputs.log.customer_ids))
-    tables = encoded(workflow, window)
-    return Exam(
-        tables,
-        examples(inputs, workflow, window, pairs, label, 0),
-        taste(window.affinities, tables.items.codes[:, 0], recipe.seed),
-        truth,
-    )
+    return Exam(encoded(workflow, window), examples(inputs, workflow, window, pairs, label, 0), truth)
 
 
 def calibrated(stack: Stack, paper: Exam) -> Calibration:
     """What makes probabilities of the stack's scores, by the exam; `stack` as it is before."""
-    return fitted(paper.rows.label, stack.predict(paper.tables, paper.rows, paper.taste))
+    return fitted(paper.rows.label, stack.predict(paper.tables, paper.rows))
 
 
 def figures(stack: Stack, paper: Exam) -> dict[str, float]:
     """How what is served does in the exam; NaN where there was nobody to ask."""
-    score = stack.predict(paper.tables, paper.rows, paper.taste)
+    score = stack.predict(paper.tables, paper.rows)
     label = paper.rows.label
     found = ranking(paper.rows.customer, label, score, paper.truth)
     return {

@@ -17,6 +17,7 @@ from serving.bundle import (
     ITEMS,
     QUERY_TOWER,
     RANKER,
+    TASTE,
     Bundle,
     BundleColumn,
     DataWindow,
@@ -32,7 +33,6 @@ from trainer.checkpoint import Trained
 from trainer.examples import encoded, pair_inputs
 from trainer.export import export, export_stack
 from trainer.inputs import Inputs
-from trainer.taste import Taste, taste
 from trainer.train import Run, parent_figures
 from trainer.windows import Window
 from trainer.workflow import Encoded
@@ -105,28 +105,15 @@ def _write_files(run: Run, inputs: Inputs, staging: Path) -> tuple[Faiss, dict[s
             staging / QUERY_TOWER,
             _head(tables.customers),
         ),
-        "ranker_difference": export_stack(
-            trained.stack,
-            _taste(trained, present, tables.customers, tables.items),
-            (0, tables.customers.codes.shape[1]),
-            staging / RANKER,
-            sample,
-        ),
+        "ranker_difference": export_stack(trained.stack, staging / RANKER, sample),
     }
     embeddings = trained.tower.items(tables.items)
     np.save(staging / ITEM_EMBEDDINGS, embeddings, allow_pickle=False)
+    np.save(staging / TASTE, present.taste.tables(len(inputs.catalogue)), allow_pickle=False)
     (staging / ITEMS).write_bytes(msgspec.json.encode(inputs.catalogue.item_ids))
     (staging / ENCODER).write_bytes(trained.workflow.spec.to_json())
     faiss = index.write(embeddings, trained.tower.customers(_head(tables.customers)), staging / INDEX_FILE)
     return faiss, figures | {"faiss_recall_at_100": faiss.recall_at_100}
-
-
-def _taste(trained: Trained, present: Window, customers: Encoded, items: Encoded) -> Taste:
-    """The taste of everybody who holds anything now, by code; the ids are the first columns of their groups."""
-    own, what = customers.codes[:, 0], items.codes[:, 0]
-    rows = trained.state.capacities
-    found = taste(present.affinities, what, trained.state.recipe.seed)
-    return found.by_code(own, what, (rows["customer_id"], rows["item_id"]))
 
 
 def _head(rows: Encoded) -> Encoded:

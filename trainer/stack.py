@@ -1,4 +1,4 @@
-"""The stack: boosted trees over the ranker's inputs, the DLRM's own score and the taste of the pair.
+"""The stack: boosted trees over the ranker's inputs and the DLRM's own score.
 
 DLRM scores, the trees sharpen what it says: rhythm, counts and ranks are steps and crossings, which trees learn from
 little. All of it is one ONNX graph, so that serving need not know.
@@ -6,8 +6,7 @@ little. All of it is one ONNX graph, so that serving need not know.
 What the trees learn from must not hold scores of rows that the DLRM was trained on: there it knows the answer, and the
 trees come to believe it. So the customers are parted in two by their ids; each half is scored by a DLRM that was
 trained on the other one, and the trees learn from both. The DLRM that is served is trained on all of them. An
-incremental run keeps the trees: what the inputs, the score and the taste mean to them has not changed; the DLRM goes
-on learning and the taste is computed anew.
+incremental run keeps the trees: what the inputs and the score mean to them has not changed; the DLRM goes on learning.
 """
 
 from __future__ import annotations
@@ -27,20 +26,19 @@ from trainer.examples import Examples, Tables
 from trainer.onnx_graph import Graph
 from trainer.ranker import Ranker
 from trainer.recipe import Recipe
-from trainer.taste import Taste
 from trainer.tree_ensemble import tree_ensemble
 
 Floats = NDArray[np.float32]
 
-DLRM = -2
-"""Where the DLRM's score stands in what the trees see; behind it is the taste."""
+DLRM = -1
+"""Where the DLRM's score stands in what the trees see."""
 
 TREE_OPERATORS = "ai.onnx.ml"
 _VERSION = 3
 
 
 class Trees:
-    """A boosted ensemble over rows of numbers, DLRM's score and taste; answers with probabilities."""
+    """A boosted ensemble over rows of numbers and the DLRM's score; answers with probabilities."""
 
     def __init__(self, booster: lightgbm.Booster) -> None:
         self._booster = booster
@@ -94,11 +92,10 @@ def halves(customer_ids: list[str]) -> NDArray[np.bool_]:
     return np.fromiter((digest % 2 == 0 for digest in digests), dtype=bool, count=len(customer_ids))
 
 
-def joined(tables: Tables, rows: Examples, score: Floats, taste: Taste) -> Floats:
-    """float32[m, F + 2], what the trees see: all columns that are numbers, DLRM's score, the pair's taste."""
+def joined(tables: Tables, rows: Examples, score: Floats) -> Floats:
+    """float32[m, F + 1], what the trees see: all columns that are numbers, DLRM's score."""
     parts = [
-        tables.customers.numbers[rows.customer], tables.items.numbers[rows.item], rows.pair.numbers,
-        score[:, None], taste.of(rows.customer, rows.item)[:, None],
+        tables.customers.numbers[rows.customer], tables.items.numbers[rows.item], rows.pair.numbers, score[:, None]
     ]  # fmt: skip
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
@@ -111,10 +108,10 @@ class Stack:
     trees: Trees | None
     calibration: Calibration = UNCALIBRATED
 
-    def predict(self, tables: Tables, rows: Examples, taste: Taste) -> Floats:
-        """float32[m]: the probability of each example; `taste` by the rows of the tables."""
+    def predict(self, tables: Tables, rows: Examples) -> Floats:
+        """float32[m]: the probability of each example."""
         score = self.ranker.predict(tables, rows)
-        return self.calibration.of(self.over(joined(tables, rows, score, taste)))
+        return self.calibration.of(self.over(joined(tables, rows, score)))
 
     def over(self, seen: Floats) -> Floats:
         """float32[m]: what the trees make of rows of `joined`, not calibrated; without trees the DLRM's score."""
@@ -125,27 +122,15 @@ SEEN = "trees_see"
 """The tensor of the graph that the trees take."""
 
 
-def with_trees(model: Any, trees: Trees, taste: Taste, customer: int, item: int) -> Any:
-    """A DLRM's graph (`categorical`, `continuous` -> `score`) with trees put on it, inputs and output as before.
-
-    taste: by code; customer, item: the columns of `categorical` that hold the ids' codes.
-    """
+def with_trees(model: Any, trees: Trees) -> Any:
+    """A DLRM's graph (`categorical`, `continuous` -> `score`) with trees put on it, inputs and output as before."""
     base = helper.make_node("Identity", ["score"], ["score"])
     graph = Graph(_renamed(model, "score", "dlrm_score"), "stacked")
     end = base  # everything is put before a node that is not kept
     graph.nodes.append(end)
     column = graph.keep(np.array([-1, 1], np.int64))
     first = graph.add(end, "Reshape", ["dlrm_score", column])
-    own = [
-        graph.add(end, "Gather", [graph.keep(table), graph.add(end, "Gather", ["categorical", place], axis=1)], axis=0)
-        for table, place in (
-            (taste.customers, graph.keep(np.array([customer], np.int64))),
-            (taste.items, graph.keep(np.array([item], np.int64))),
-        )
-    ]
-    together = graph.add(end, "Mul", own)  # float32[n, 1, RANK]
-    match = graph.add(end, "ReduceSum", [together, graph.keep(np.array([2], np.int64))], keepdims=0)
-    seen = graph.add(end, "Concat", ["continuous", first, match], axis=1)
+    seen = graph.add(end, "Concat", ["continuous", first], axis=1)
     graph.nodes.remove(end)
     ensemble = tree_ensemble(trees.dump())
     graph.nodes += [

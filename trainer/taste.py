@@ -1,14 +1,14 @@
-"""Taste: customers and items in one space, by who holds what, so that the trees know what goes with what.
+"""Learning the tables of taste: customers and items in one space, by who holds what.
 
 How much what a customer holds speaks for an item is foretold as EASE^R does (Steck, "Embarrassingly Shallow
 Autoencoders for Sparse Data", 2019): each item's holders regressed on all other items. Of that matrix of customers and
-items the largest singular values are kept (Halko, Martinsson and Tropp, 2011), which smooths it and makes it two small
-tables. The two-tower knows items by what they are; this knows them by their buyers.
+items the largest right singular vectors are kept (Halko, Martinsson and Tropp, 2011), which smooths it and makes it two
+small tables. The two-tower knows items by what they are; this knows them by their buyers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from feature_repo.affinity import ItemAffinities
-from feature_repo.encoder import FIRST_CODE
+from feature_repo.taste import NO_TASTE, Taste
 
 Floats = NDArray[np.float32]
 
@@ -30,97 +30,63 @@ ITEMS = 6000
 RIDGE = 200.0
 """Of the regression, in holders."""
 
-_SPARE, _PASSES = 16, 2
+_SPARE, _PASSES, _SEED = 16, 2, 17
 
 
-class Taste(NamedTuple):
-    """Where customers and items stand: float32[customers, RANK] and float32[catalogue, RANK]; zero where unknown."""
-
-    customers: Floats
-    items: Floats
-
-    def of(self, customer: NDArray[np.integer], item: NDArray[np.integer]) -> Floats:
-        """float32[m]: how well pairs go together; 0 where nothing is known."""
-        found: Floats = np.einsum("ij,ij->i", self.customers[customer], self.items[item])
-        return found
-
-    def by_code(self, customers: NDArray[np.int32], items: NDArray[np.int32], rows: tuple[int, int]) -> Taste:
-        """The same by code, in tables of so many rows; codes that stand for the unknown get zeros.
-
-        customers: int32[customers], items: int32[catalogue]: the codes of the ids.
-        """
-        return Taste(_by_code(self.customers, customers, rows[0]), _by_code(self.items, items, rows[1]))
-
-
-def taste(held: ItemAffinities, item_codes: NDArray[np.int32], seed: int) -> Taste:
-    """Decompose what customers hold.
-
-    held: their items at the moment in question; item_codes: int32[catalogue], items without a code of their own are
-    left out, because serving could not tell them apart.
-    """
+def learned(held: ItemAffinities, items: int) -> Taste:
+    """The tables by what customers hold; `items` is the size of the catalogue."""
     customers = len(held.offsets) - 1
-    known = item_codes[held.row] >= FIRST_CODE
-    cells = np.ones(int(known.sum()), np.float32), (held.owner[known], held.row[known])
-    matrix = scipy.sparse.csr_matrix(cells, shape=(customers, len(item_codes)), dtype=np.float32)
+    cells = np.ones(len(held.row), np.float32), (held.owner, held.row)
+    matrix = scipy.sparse.csr_matrix(cells, shape=(customers, items), dtype=np.float32)
     holders = matrix.getnnz(axis=0)
     most = np.argsort(-holders, kind="stable")[:ITEMS]
     most = np.sort(most[holders[most] > 0])
-    out = Taste(np.zeros((customers, RANK), np.float32), np.zeros((len(item_codes), RANK), np.float32))
     rank = min(RANK, customers, len(most))
-    if rank:
-        left, size, right = _decomposed(_foretold(matrix[:, most]), len(most), rank, seed)
-        out.customers[:, :rank] = left * np.sqrt(size)
-        out.items[most, :rank] = right.T * np.sqrt(size)
-    return out
+    if not rank:
+        return NO_TASTE
+    own = matrix[:, most]
+    weights = _weights(own)
+    standing = _directions(own, weights, rank)
+    return Taste(most, weights.times(standing), standing)
 
 
-class _Foretold(NamedTuple):
-    """EASE's matrix of customers and items, float32[n, m], which is never made: what it does to others."""
+class _Weights(NamedTuple):
+    """EASE's weights, float32[m, m]: what items say of items; 0 where an item speaks for itself."""
 
     times: Callable[[Floats], Floats]
-    """float32[m, k] -> float32[n, k]"""
+    """float32[m, k] -> float32[m, k]"""
     back: Callable[[Floats], Floats]
-    """float32[n, k] -> float32[m, k], the transpose"""
+    """The same of the transpose."""
 
 
-def _foretold(held: scipy.sparse.csr_matrix) -> _Foretold:
-    """held: ones, float32[n, m]. With Y for it and P the inverse of Y'Y + ridge, the matrix is Y - Y P / diag(P)."""
+def _weights(held: scipy.sparse.csr_matrix) -> _Weights:
+    """held: ones, float32[n, m]. With Y for it and P the inverse of Y'Y + ridge, the weights are 1 - P / diag(P)."""
     customers, items = held.shape
-    if customers < items:  # Y P = inverse of (Y Y' + ridge) Y: the smaller matrix
+    if customers < items:  # P = (1 - Y' (Y Y' + ridge)^-1 Y) / ridge: the smaller matrix, and P is never made
         gram = (held @ held.T).toarray()
         gram[np.diag_indices(customers)] += RIDGE
         smoothed = cho_solve(cho_factor(gram, overwrite_a=True), held.toarray(), overwrite_b=True)
-        scale = (1.0 - np.asarray(held.multiply(smoothed).sum(axis=0), np.float32)) / np.float32(RIDGE)
-        scale = scale.reshape(-1, 1)
-        return _Foretold(
-            lambda values: held @ values - smoothed @ (values / scale),
-            lambda values: held.T @ values - (smoothed.T @ values) / scale,
-        )
+        scale = (1.0 - np.asarray(held.multiply(smoothed).sum(axis=0), np.float32)).reshape(-1, 1)  # ridge times diag
+
+        def rest(values: Floats) -> Floats:
+            found: Floats = values - held.T @ (smoothed @ values)
+            return found
+
+        return _Weights(lambda values: values - rest(values / scale), lambda values: values - rest(values) / scale)
     gram = (held.T @ held).toarray()
     gram[np.diag_indices(items)] += RIDGE
-    weights = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(items, dtype=np.float32), overwrite_b=True)
-    weights /= -np.diag(weights).copy()
-    np.fill_diagonal(weights, 0.0)
-    return _Foretold(lambda values: held @ (weights @ values), lambda values: weights.T @ (held.T @ values))
+    inverse = cho_solve(cho_factor(gram, overwrite_a=True), np.eye(items, dtype=np.float32), overwrite_b=True)
+    inverse /= -np.diag(inverse).copy()
+    np.fill_diagonal(inverse, 0.0)
+    return _Weights(lambda values: inverse @ values, lambda values: inverse.T @ values)
 
 
-def _decomposed(matrix: _Foretold, width: int, rank: int, seed: int) -> tuple[Floats, Floats, Floats]:
-    """The largest singular vectors and values: float32[n, rank], float32[rank], float32[rank, m]."""
-    start = np.random.default_rng(seed).standard_normal((width, rank + _SPARE), dtype=np.float32)
-    basis = np.linalg.qr(matrix.times(start))[0]
+def _directions(held: scipy.sparse.csr_matrix, weights: _Weights, rank: int) -> Floats:
+    """float32[m, rank]: the largest right singular vectors of what EASE foretells of each customer."""
+    start = np.random.default_rng(_SEED).standard_normal((held.shape[1], rank + _SPARE), dtype=np.float32)
+    basis = np.linalg.qr(held @ weights.times(start))[0]
     for _ in range(_PASSES):
-        basis = np.linalg.qr(matrix.times(np.linalg.qr(matrix.back(basis))[0]))[0]
-    left, size, right = np.linalg.svd(matrix.back(basis).T, full_matrices=False)
-    return basis @ left[:, :rank], size[:rank], right[:rank]
-
-
-def stacked_tastes(parts: Sequence[Taste]) -> Taste:
-    """The tastes of several windows in one, as their tables are stacked."""
-    return Taste(np.concatenate([p.customers for p in parts]), np.concatenate([p.items for p in parts]))
-
-
-def _by_code(values: Floats, codes: NDArray[np.int32], rows: int) -> Floats:
-    out = np.zeros((rows, values.shape[1]), np.float32)
-    own = codes >= FIRST_CODE
-    out[codes[own]] = values[own]
-    return out
+        back = np.linalg.qr(weights.back(held.T @ basis))[0]
+        basis = np.linalg.qr(held @ weights.times(back))[0]
+    _, _, right = np.linalg.svd(weights.back(held.T @ basis).T, full_matrices=False)
+    return np.ascontiguousarray(right[:rank].T)

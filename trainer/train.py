@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.columns import Column, columns
-from feature_repo.materialise import pair_columns
 from trainer import held_out
 from trainer.batches import enough_epochs
-from trainer.candidates import offsets_by_customer
 from trainer.checkpoint import State, Trained, build
 from trainer.examples import (
     Examples,
@@ -26,6 +24,7 @@ from trainer.examples import (
     encoded,
     example_pairs,
     examples,
+    pair_values,
     stacked_examples,
     stacked_tables,
 )
@@ -36,7 +35,6 @@ from trainer.model_schema import capacities
 from trainer.ranker import Ranker
 from trainer.recipe import Recipe
 from trainer.stack import Stack, Trees, halves, joined
-from trainer.taste import stacked_tastes, taste
 from trainer.two_tower import WindowRetriever
 from trainer.vocabulary import Counts, Vocabularies, added, count
 from trainer.windows import Int64, Span, Window, plan, windows
@@ -154,7 +152,7 @@ def _learn(
         loss = trained.ranker.fit(tables, rows, epochs=ranker_epochs, rate=recipe.ranker_rate * rate, progress=progress)
     if from_nothing:
         with _timed(phase, "trees"):
-            trained.trees = _trees(inputs, trained, looks, tables, rows)
+            trained.trees = _trees(inputs, trained, tables, rows)
     raw = Stack(trained.ranker, trained.trees)
     trained.state = msgspec.structs.replace(trained.state, calibration=held_out.calibrated(raw, paper))
     figures = held_out.figures(trained.stack, paper) | {
@@ -169,7 +167,7 @@ def _learn(
     return trained
 
 
-def _trees(inputs: Inputs, trained: Trained, looks: Sequence[Window], tables: Tables, rows: Examples) -> Trees | None:
+def _trees(inputs: Inputs, trained: Trained, tables: Tables, rows: Examples) -> Trees | None:
     """Trees over the ranker, learned from scores of customers that the scoring DLRM was not trained on.
 
     None where there is too little to learn from.
@@ -183,9 +181,7 @@ def _trees(inputs: Inputs, trained: Trained, looks: Sequence[Window], tables: Ta
         other = Ranker(workflow.spec, trained.state.capacities, recipe)
         other.fit(tables, rows.take(~mine), epochs=recipe.ranker_epochs, rate=recipe.ranker_rate, progress=silent)
         score[mine] = other.predict(tables, rows.take(mine))
-    codes = np.split(tables.items.codes[:, 0], len(looks))
-    known = stacked_tastes([taste(look.affinities, own, recipe.seed) for look, own in zip(looks, codes, strict=True)])
-    return Trees.learned(joined(tables, rows, score, known), rows.label, recipe)
+    return Trees.learned(joined(tables, rows, score), rows.label, recipe)
 
 
 def parent_figures(state: State) -> dict[str, float] | None:
@@ -285,14 +281,10 @@ def _moments(inputs: Inputs, shop_columns: Sequence[Column], look: Window, recip
     rng = np.random.default_rng(recipe.seed)
     customers = chosen_customers(inputs, look, recipe, rng)
     pairs, _ = example_pairs(inputs, look, customers, None, recipe, recipe.seed)
-    offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
-    trending = look.trend[pairs.item]
     values = {
         "customer": {name: column[pairs.customer] for name, column in look.customers.items()},
         "item": {name: column[pairs.item] for name, column in look.items.items()},
-        "pair": pair_columns(
-            inputs.shop, look.histories, pairs.item, offsets, inputs.catalogue, trending, look.span.split_at
-        ),
+        "pair": pair_values(inputs, look, pairs),
     }
     fitted = [fit_moments(_of(shop_columns, group), own) for group, own in values.items()]
     return Moments(

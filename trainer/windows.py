@@ -7,6 +7,7 @@ the situation it will be asked about (thesis 6.3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,9 @@ from feature_repo.materialise import Columns, customer_columns, customer_feature
 from feature_repo.point_in_time import Log, Snapshot, snapshots
 from feature_repo.purchases import DAY
 from feature_repo.sessions import Sessions, sessions
+from feature_repo.taste import Taste
 from feature_repo.trends import trend_scores
+from trainer import taste
 from trainer.inputs import Inputs
 
 Int64 = NDArray[np.int64]
@@ -105,6 +108,11 @@ class Window:
         """bool[n]: which customers had bought before the split."""
         known: NDArray[np.bool_] = np.diff(self.histories.offsets) > 0
         return known
+
+    @cached_property
+    def taste(self) -> Taste:
+        """The tables of taste as they were learned at the split."""
+        return taste.learned(self.affinities, len(self.trend))
 
 
 def windows(inputs: Inputs, spans: list[Span]) -> list[Window]:

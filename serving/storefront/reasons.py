@@ -18,7 +18,8 @@ JUST_NOW_DAYS = 1 / 24
 PROPOSED = {
     Source.HISTORY: "You have bought it before",
     Source.SESSION: "It goes with what you are looking at right now",
-    Source.TWO_TOWER: "The model places it near your taste",
+    Source.TASTE: "Customers who buy what you buy have it, too",
+    Source.TWO_TOWER: "It is much like what you buy",
     Source.HOT: "Many customers are looking at it this hour",
     Source.TRENDING: "It sells well in these weeks",
 }
@@ -27,7 +28,8 @@ PROPOSED = {
 _SHORT = {
     Source.HISTORY: "Bought before",
     Source.SESSION: "From this session",
-    Source.TWO_TOWER: "Your taste",
+    Source.TASTE: "Your taste",
+    Source.TWO_TOWER: "Like what you buy",
     Source.HOT: "Hot right now",
     Source.TRENDING: "Popular",
 }

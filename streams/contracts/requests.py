@@ -57,7 +57,7 @@ class Status(enum.StrEnum):
 
 class Source(enum.StrEnum):
     """Who proposed an item as a candidate: nearest in the model, bought before, bought much by everybody in the last
-    weeks, looked at in this session, or looked at much by everybody in the last hours.
+    weeks, looked at in this session, looked at much by everybody in the last hours, or spoken for by what is held.
     """
 
     TWO_TOWER = "two_tower"
@@ -65,6 +65,7 @@ class Source(enum.StrEnum):
     TRENDING = "trending"
     SESSION = "session"
     HOT = "hot"
+    TASTE = "taste"
 
 
 class FallbackReason(enum.StrEnum):

@@ -8,14 +8,15 @@ import numpy as np
 from feature_repo.catalogue import Catalogue
 from feature_repo.columns import GROUPS
 from feature_repo.encoder import Encoder
-from feature_repo.materialise import pair_columns
 from feature_repo.ragged import Int64
 from feature_repo.shop import Shop
+from feature_repo.taste import Taste
 from serving.bundle import Bundle
 from serving.ranking import top
 from serving.triton.ranker import Ranker
 from serving.triton.retriever import Retriever
 from trainer.candidates import candidates, offsets_by_customer
+from trainer.examples import pair_values
 from trainer.inputs import read
 from trainer.windows import Span, Window, windows
 
@@ -26,13 +27,13 @@ class Proposals:
     def __init__(self, bundle: Bundle, encoder: Encoder, catalogue: Catalogue) -> None:
         self._retriever, self._encoder = Retriever(bundle), encoder
         rows = {name: row for row, name in enumerate(catalogue.item_ids)}
-        self._rows = np.array([rows[name] for name in bundle.items()])
+        self.rows = np.array([rows[name] for name in bundle.items()])
 
     def nearest(self, window: Window, customers: Int64, k: int) -> Int64:
         """See `trainer.candidates.Retriever`."""
         own = {name: values[customers] for name, values in window.customers.items()}
         found, _ = self._retriever(*self._encoder.encode(own, "customer"), k)
-        return np.where(found >= 0, self._rows[found], -1)
+        return np.where(found >= 0, self.rows[found], -1)
 
 
 def lists(
@@ -43,15 +44,16 @@ def lists(
     inputs = read(store, shop, catalogue, profiles, happened_until=as_of, event_clock=True)
     (present,) = windows(inputs, [Span(as_of, as_of)])
     encoder = Encoder.read(bundle.file("encoder.json"))
-    pairs = candidates(
-        present, catalogue.keys, np.flatnonzero(present.known), Proposals(bundle, encoder, inputs.catalogue)
-    )
+    proposals = Proposals(bundle, encoder, inputs.catalogue)
+    tables = bundle.taste()
+    assert tables is not None
+    taste = Taste.of(tables, proposals.rows)
+    pairs = candidates(present, catalogue.keys, np.flatnonzero(present.known), proposals, taste)
     offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
-    trend = present.trend[pairs.item]
     groups = {
         "customer": {name: values[pairs.customer] for name, values in present.customers.items()},
         "item": {name: values[pairs.item] for name, values in present.items.items()},
-        "pair": pair_columns(shop, present.histories, pairs.item, offsets, catalogue, trend, as_of),
+        "pair": pair_values(inputs, present, pairs, taste),
     }
     assert set(groups) == set(GROUPS)
     score = Ranker(bundle)(*encoder.encode_all(groups))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from serving import bundle as bundles
 from serving.bundle import BundleColumn, BundleError, DataWindow, Faiss, open_bundle, publish, write_manifest
@@ -103,10 +105,22 @@ def test_damage_is_named_and_refused(directory: Path, damage: str) -> None:
         open_bundle(directory)
 
 
-def test_rows_and_items_must_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (bundles.ITEM_EMBEDDINGS, np.eye(3, dtype=np.float32), r"2 items, .* 3 rows"),
+        (
+            bundles.TASTE,
+            np.zeros((2, 3, 4), np.float32),
+            r"taste\.npy is float32\(2, 3, 4\), must be float32\[2, 2, d\]",
+        ),
+        (bundles.TASTE, np.zeros((2, 2, 4)), r"taste\.npy is float64"),
+    ],
+)
+def test_rows_and_items_must_agree(tmp_path: Path, name: str, array: NDArray[Any], message: str) -> None:
     write(tmp_path / "good", items=("a", "b"))
     shutil.copytree(tmp_path / "good", tmp_path / "bad")
-    np.save(tmp_path / "bad" / bundles.ITEM_EMBEDDINGS, np.eye(3, dtype=np.float32))
+    np.save(tmp_path / "bad" / name, array)
     original = open_bundle(tmp_path / "good").manifest
     write_manifest(
         tmp_path / "bad",
@@ -117,8 +131,13 @@ def test_rows_and_items_must_agree(tmp_path: Path) -> None:
         data_window=original.data_window,
         faiss=original.faiss,
     )
-    with pytest.raises(BundleError, match=r"2 items, .* 3 rows"):
+    with pytest.raises(BundleError, match=message):
         open_bundle(tmp_path / "bad")
+
+
+def test_a_bundle_may_have_no_tables_of_taste(directory: Path) -> None:
+    """Those from before there was such a thing have none."""
+    assert open_bundle(directory).taste() is None
 
 
 def test_a_version_is_published_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from feature_repo.encoder import Encoder
 from feature_repo.items_state import SLOT, empty_items
 from feature_repo.purchases import DAY
-from serving.candidates import Limits, Source
+from serving.candidates import LIMITS, Limits, Source
 from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
 from serving.recommendation import Query, Recommendation
@@ -108,6 +108,20 @@ def test_a_batch_answers_as_each_alone(recommender: Recommender, model: Snapshot
         assert answer.rows.tolist() == alone.rows.tolist()
         np.testing.assert_allclose(answer.scores, alone.scores, rtol=1e-6)
         assert answer.reason == alone.reason
+
+
+def test_taste_is_that_of_what_is_held(recommender: Recommender, model: Snapshot) -> None:
+    """It is a column of every candidate and proposes what is not held, worked out here from the bundle's file."""
+    tables = model.bundle.taste()
+    assert tables is not None
+    held = [ITEMS.index(item) for item in BOUGHT["ann"]]
+    taste = tables[0, held].sum(axis=0) @ tables[1].T
+    [answer] = ask(recommender, model, Query("ann", AS_OF, N, explain=True))
+    for row, columns in zip(answer.rows.tolist(), answer.explanations or [], strict=True):
+        assert columns["taste"] == pytest.approx(taste[row], rel=1e-5)
+    proposed = {row for row, mask in zip(answer.rows.tolist(), answer.sources, strict=True) if mask & Source.TASTE}
+    others = sorted(set(range(N)) - set(held), key=lambda row: -taste[row])
+    assert proposed == set(others[: LIMITS.taste])
 
 
 def test_sessions_and_trends_of_a_batch_are_each_customers_own(model: Snapshot) -> None:

@@ -57,6 +57,7 @@ def write_bundle(
     (staging / bundles.RANKER).write_bytes(linear(linear_models.categorical, linear_models.continuous, "score"))
     embeddings = np.random.default_rng(version).normal(size=(len(items), DIMENSIONS)).astype(np.float32)
     np.save(staging / bundles.ITEM_EMBEDDINGS, embeddings)
+    np.save(staging / bundles.TASTE, 0.1 * np.random.default_rng([version, 1]).random((2, len(items), 3), np.float32))
     (staging / bundles.ITEMS).write_bytes(msgspec.json.encode(items))
     (staging / bundles.ENCODER).write_bytes(encoder)
     index = faiss.IndexFlatIP(DIMENSIONS)

@@ -1,4 +1,4 @@
-"""The stack: the graph that is served against LightGBM, Keras and numpy, and what the trees learn from."""
+"""The stack: the graph that is served against LightGBM and Keras, and what the trees learn from."""
 
 import numpy as np
 import onnx
@@ -6,7 +6,6 @@ import onnxruntime
 import pytest
 
 from feature_repo.columns import columns
-from feature_repo.encoder import FIRST_CODE
 from tests.trainer.small_shop import RECIPE, SHOP
 from trainer.calibration import Calibration
 from trainer.examples import Examples, Tables
@@ -14,7 +13,6 @@ from trainer.export import export_stack
 from trainer.model_schema import capacities
 from trainer.ranker import Ranker
 from trainer.stack import Stack, Trees, halves, joined
-from trainer.taste import RANK, Taste
 from trainer.vocabulary import Vocabularies
 from trainer.workflow import Encoded, Moments, encoder_spec
 
@@ -42,19 +40,13 @@ class Stacked:
         own = np.arange(ROWS)
         label = (self.tables.items.numbers[:, 0] > 0).astype(np.float32)
         self.rows = Examples(own, own[::-1].copy(), encoded("pair"), label)
-        by_code = Taste(*(rng.normal(size=(rows[n], RANK)).astype(np.float32) for n in ("customer_id", "item_id")))
-        self.known = Taste(
-            by_code.customers[self.tables.customers.codes[:, 0]], by_code.items[self.tables.items.codes[:, 0]]
-        )
         ranker = Ranker(spec, rows, RECIPE)
-        seen = joined(self.tables, self.rows, ranker.predict(self.tables, self.rows), self.known)
+        seen = joined(self.tables, self.rows, ranker.predict(self.tables, self.rows))
         self.stack = Stack(ranker, Trees.learned(seen, label[::-1].copy(), RECIPE), Calibration(0.9, -1.0))
         whole = [self.tables.customers, self.tables.items.take(self.rows.item), self.rows.pair]
         self.sample = Encoded(np.hstack([e.codes for e in whole]), np.hstack([e.numbers for e in whole]))
-        self.path, self.rows_of = path / "ranker.onnx", rows
-        places = 0, self.tables.customers.codes.shape[1]
-        self.difference = export_stack(self.stack, by_code, places, self.path, self.sample)
-        self.places = places
+        self.path = path / "ranker.onnx"
+        self.difference = export_stack(self.stack, self.path, self.sample)
 
     def answer(self, sample):
         session = onnxruntime.InferenceSession(str(self.path), providers=["CPUExecutionProvider"])
@@ -69,7 +61,7 @@ def stacked(tmp_path_factory):
 def test_the_graph_is_the_stack(stacked):
     """But for the few rows whose DLRM score lies next to a threshold, which may fall to either side of it."""
     assert stacked.difference < 1e-4
-    expected = stacked.stack.predict(stacked.tables, stacked.rows, stacked.known)
+    expected = stacked.stack.predict(stacked.tables, stacked.rows)
     apart = np.abs(stacked.answer(stacked.sample) - expected)
     assert (apart < 1e-4).mean() > 0.99
     assert expected.std() > 0.1
@@ -82,16 +74,8 @@ def test_inputs_and_outputs_are_those_of_a_ranker(stacked):
     assert stacked.answer(Encoded(stacked.sample.codes[:1], stacked.sample.numbers[:1])).shape == (1,)
 
 
-@pytest.mark.parametrize("vocabulary", ["customer_id", "item_id"])
-def test_an_id_beyond_its_table_is_refused(stacked, vocabulary):
-    codes = stacked.sample.codes[:2].copy()
-    codes[1, stacked.places[vocabulary == "item_id"]] = stacked.rows_of[vocabulary]
-    with pytest.raises(Exception, match="out of data bounds"):
-        stacked.answer(Encoded(codes, stacked.sample.numbers[:2]))
-
-
 def test_trees_survive_their_text(stacked):
-    seen = np.random.default_rng(1).normal(size=(50, stacked.sample.numbers.shape[1] + 2)).astype(np.float32)
+    seen = np.random.default_rng(1).normal(size=(50, stacked.sample.numbers.shape[1] + 1)).astype(np.float32)
     again = Trees.of(stacked.stack.trees.text)
     np.testing.assert_array_equal(again.predict(seen), stacked.stack.trees.predict(seen))
     with pytest.raises(ValueError, match="no trees"):
@@ -103,12 +87,3 @@ def test_a_customers_half_is_its_own_for_ever():
     found = halves(names)
     np.testing.assert_array_equal(halves(names[::-1])[::-1], found)
     assert 120 < found.sum() < 280
-
-
-def test_what_has_no_code_has_no_taste():
-    codes = np.array([FIRST_CODE, 2, FIRST_CODE + 1], np.int32)
-    values = np.ones((3, RANK), np.float32)
-    found = Taste(values, values).by_code(codes, codes, (8, 9))
-    assert found.customers.shape == (8, RANK)
-    assert found.items.shape == (9, RANK)
-    assert np.flatnonzero(found.items.any(axis=1)).tolist() == [FIRST_CODE, FIRST_CODE + 1]

@@ -1,14 +1,13 @@
-"""Taste against EASE^R written down plainly."""
+"""The tables of taste against EASE^R written down plainly."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from feature_repo.encoder import FIRST_CODE
 from feature_repo.ragged import lengths_to_offsets
 from trainer import taste as module
-from trainer.taste import RANK, RIDGE, Taste, taste
+from trainer.taste import RANK, RIDGE, learned
 
 pytestmark = pytest.mark.trainer
 
@@ -32,48 +31,49 @@ def matrix(customers, items, seed=0):
     return (rng.random((customers, items)) < np.where(kind, 0.5, 0.1)).astype(np.float64)
 
 
-def every(found, customers, items):
-    return found.customers[:customers] @ found.items[:items].T
+def every(found, matrix):
+    customers, items = matrix.shape
+    who, what = np.indices(matrix.shape).reshape(2, -1)
+    return found.pairs(found.customers(held(matrix)), who, what).reshape(customers, items)
 
 
 @pytest.mark.parametrize(("customers", "items"), [(40, 60), (60, 40), (300, 40), (40, 300)])
 def test_it_is_what_ease_foretells(customers, items):
     """With no more than 64 of a kind, nothing is smoothed away."""
     own = matrix(customers, items)
-    found = taste(held(own), np.full(items, FIRST_CODE, np.int32), seed=1)
-    np.testing.assert_allclose(every(found, customers, items), ease(own), atol=1e-4)
+    np.testing.assert_allclose(every(learned(held(own), items), own), ease(own), atol=1e-4)
 
 
-def test_the_largest_part_is_kept_of_more():
-    own = matrix(400, 300)
-    found = taste(held(own), np.full(300, FIRST_CODE, np.int32), seed=1)
-    left, size, right = np.linalg.svd(ease(own), full_matrices=False)
-    best = (left[:, :RANK] * size[:RANK]) @ right[:RANK]
+@pytest.mark.parametrize(("customers", "items"), [(400, 300), (300, 400)])
+def test_the_largest_part_is_kept_of_more(customers, items):
+    own = matrix(customers, items)
     exact = ease(own)
-    assert np.linalg.norm(every(found, 400, 300) - exact) < 1.05 * np.linalg.norm(best - exact)
-    assert found.customers.shape == (400, RANK)
+    left, size, right = np.linalg.svd(exact, full_matrices=False)
+    best = (left[:, :RANK] * size[:RANK]) @ right[:RANK]
+    found = learned(held(own), items)
+    assert np.linalg.norm(every(found, own) - exact) < 1.05 * np.linalg.norm(best - exact)
+    assert found.tables(items).shape == (2, items, RANK)
 
 
-def test_items_without_a_code_or_rarely_held_have_none(monkeypatch):
+def test_a_customer_who_came_later_is_known_by_what_they_hold():
+    own, later = matrix(500, 40), matrix(20, 40, seed=1)
+    weights = np.linalg.lstsq(own, ease(own), rcond=None)[0]
+    np.testing.assert_allclose(every(learned(held(own), 40), later), later @ weights, atol=1e-4)
+
+
+def test_rarely_held_items_have_none(monkeypatch):
     monkeypatch.setattr(module, "ITEMS", 10)
     own = matrix(50, 30)
-    codes = np.full(30, FIRST_CODE, np.int32)
-    codes[::2] = 0
-    found = taste(held(own), codes, seed=1)
-    holders = own.sum(axis=0) * (codes >= FIRST_CODE)
-    told = found.items.any(axis=1)
-    assert told.sum() == 10
-    assert holders[told].min() >= holders[~told].max()
+    holders, told = own.sum(axis=0), learned(held(own), 30).rows
+    assert len(told) == 10
+    assert holders[told].min() >= np.delete(holders, told).max()
 
 
 def test_nobody_holds_anything():
-    found = taste(held(np.zeros((4, 5))), np.full(5, FIRST_CODE, np.int32), seed=1)
-    assert not found.customers.any()
-    assert not found.items.any()
+    assert not learned(held(np.zeros((4, 5))), 5).tables(5).any()
 
 
-def test_the_same_seed_gives_the_same():
-    own, codes = matrix(200, 150), np.full(150, FIRST_CODE, np.int32)
-    one, other = (taste(held(own), codes, seed=3) for _ in range(2))
-    np.testing.assert_array_equal(one.items, other.items)
-    assert isinstance(one, Taste)
+def test_it_is_learned_the_same_again():
+    own = matrix(200, 150)
+    one, other = (learned(held(own), 150).tables(150) for _ in range(2))
+    np.testing.assert_array_equal(one, other)

@@ -27,10 +27,8 @@ from numpy.typing import NDArray
 
 from feature_repo.columns import GROUPS, Column, Group, columns
 from feature_repo.encoder import EncoderSpec
-from feature_repo.materialise import Columns, pair_columns
 from feature_repo.purchases import DAY
-from trainer.candidates import offsets_by_customer
-from trainer.examples import encoded
+from trainer.examples import encoded, pair_inputs, pair_values
 from trainer.inputs import Inputs, NothingToLearnError
 from trainer.labels import customer_weights, item_weights, labelled
 from trainer.vocabulary import Vocabularies, added, count
@@ -173,7 +171,7 @@ def algorithm_1(
 
 def _rows(data: Dataset, look: Window, rng: np.random.Generator) -> tuple[Pairs, Rows]:
     pairs, label = algorithm_1(data.inputs, look, data.kept, rng)
-    tables, pair = encoded(data.workflow, look), data.workflow.transform(_pair_values(data.inputs, look, pairs), "pair")
+    tables, pair = encoded(data.workflow, look), pair_inputs(data.inputs, data.workflow, look, pairs)
     own, item = tables.customers.take(pairs.customer), tables.items.take(pairs.item)
     codes = np.concatenate([own.codes, item.codes, pair.codes], axis=1)
     numbers = np.concatenate([own.numbers, item.numbers, pair.numbers], axis=1)
@@ -206,19 +204,13 @@ def _moments(shop_columns: Sequence[Column], inputs: Inputs, look: Window, kept:
     values = {
         "customer": {name: column[pairs.customer] for name, column in look.customers.items()},
         "item": {name: column[pairs.item] for name, column in look.items.items()},
-        "pair": _pair_values(inputs, look, pairs),
+        "pair": pair_values(inputs, look, pairs),
     }
     fitted = [fit_moments(_of(shop_columns, group), own) for group, own in values.items()]
     return Moments(
         {name: value for each in fitted for name, value in each.mean.items()},
         {name: value for each in fitted for name, value in each.deviation.items()},
     )
-
-
-def _pair_values(inputs: Inputs, look: Window, pairs: Pairs) -> Columns:
-    offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
-    trending, at = look.trend[pairs.item], look.span.split_at
-    return pair_columns(inputs.shop, look.histories, pairs.item, offsets, inputs.catalogue, trending, at)
 
 
 def _of(shop_columns: Sequence[Column], group: str) -> list[Column]:

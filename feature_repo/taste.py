@@ -1,0 +1,109 @@
+"""Taste: how much what a customer holds speaks for an item, by two small tables that travel with the model.
+
+Holding an item adds a row of one table to where the customer stands; the product with an item's row of the other is
+the taste of the pair. So it is as new as the customer's history, and customers whom no training has seen have one.
+`trainer.taste` learns the tables; here they are applied, by serving, training and evaluation alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feature_repo.affinity import ItemAffinities
+from feature_repo.ragged import Int64
+
+Floats = NDArray[np.float32]
+
+_CUSTOMERS_AT_ONCE = 256
+_PAIRS_AT_ONCE = 65_536
+
+
+class Taste:
+    """Two tables of the items that have a taste. Immutable, so any number of threads may share one.
+
+    Parameters
+    ----------
+    rows
+        ``int64[k]``: their catalogue rows, ascending.
+    holding
+        ``float32[k, d]``: what holding the item adds to where a customer stands.
+    standing
+        ``float32[k, d]``: where the item stands.
+    """
+
+    def __init__(self, rows: Int64, holding: Floats, standing: Floats) -> None:
+        self.rows = rows
+        nothing = np.zeros((1, holding.shape[1]), np.float32)
+        self._holding = np.concatenate([holding, nothing])
+        self._standing = np.concatenate([standing, nothing])
+        # The last place stands for all rows beyond, and leads to the row of zeros.
+        self._places = np.full(int(rows.max(initial=-1)) + 2, len(rows), np.int64)
+        self._places[rows] = np.arange(len(rows))
+
+    @classmethod
+    def of(cls, tables: Floats, rows: Int64) -> Taste:
+        """Read tables as `tables` gives them; ``rows``: ``int64[n]``, the catalogue row of each of their items."""
+        known = np.flatnonzero(tables.any(axis=(0, 2)))
+        known = known[np.argsort(rows[known])]
+        return cls(rows[known], tables[0, known], tables[1, known])
+
+    def tables(self, n: int) -> Floats:
+        """``float32[2, n, d]``: both tables by catalogue row, zero where an item has no taste."""
+        out = np.zeros((2, n, self._holding.shape[1]), np.float32)
+        out[0, self.rows], out[1, self.rows] = self._holding[:-1], self._standing[:-1]
+        return out
+
+    def customers(self, held: ItemAffinities) -> Floats:
+        """``float32[n, d]``: where customers stand by what they hold, 0 for who holds nothing."""
+        n = len(held.offsets) - 1
+        out = np.zeros((n, self._holding.shape[1]), np.float32)
+        for start in range(0, n, _CUSTOMERS_AT_ONCE):
+            offsets = held.offsets[start : start + _CUSTOMERS_AT_ONCE + 1]
+            own = np.flatnonzero(np.diff(offsets))
+            if len(own):
+                rows = self._holding[self._at(held.row[offsets[0] : offsets[-1]])]
+                out[start + own] = np.add.reduceat(rows, offsets[own] - offsets[0], axis=0)
+        return out
+
+    def pairs(self, customers: Floats, owner: Int64, rows: Int64) -> NDArray[np.float64]:
+        """``float64[m]``: the taste of pairs.
+
+        Parameters
+        ----------
+        customers
+            As `customers` gives them.
+        owner, rows
+            ``int64[m]``: places among the customers, and catalogue rows.
+        """
+        out = np.empty(len(rows), np.float64)
+        for start in range(0, len(rows), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            out[part] = np.einsum("ij,ij->i", customers[owner[part]], self._standing[self._at(rows[part])])
+        return out
+
+    def nearest(self, customers: Floats, held: ItemAffinities, k: int) -> list[Int64]:
+        """Up to ``k`` catalogue rows for each customer, best first: those most to the taste among what is not held.
+
+        customers: for all customers in ``held``, as `customers` gives them. What nothing speaks for is left out.
+        """
+        found: list[Int64] = []
+        for start in range(0, len(customers), _CUSTOMERS_AT_ONCE):
+            block = customers[start : start + _CUSTOMERS_AT_ONCE] @ self._standing.T
+            for place, taste in enumerate(block, start):
+                taste[self._at(held.row[held.offsets[place] : held.offsets[place + 1]])] = 0.0
+                found.append(self._best(taste[:-1], k))
+        return found
+
+    def _best(self, taste: Floats, k: int) -> Int64:
+        chosen = np.arange(len(taste)) if k >= len(taste) else np.argpartition(-taste, k - 1)[:k]
+        chosen = chosen[taste[chosen] > 0.0]
+        rows: Int64 = self.rows[chosen[np.lexsort((chosen, -taste[chosen]))]]
+        return rows
+
+    def _at(self, rows: Int64) -> Int64:
+        return self._places[np.minimum(rows, len(self._places) - 1)]
+
+
+NO_TASTE = Taste(np.zeros(0, np.int64), np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))
+"""Of a model without tables: every pair's is 0."""
