@@ -26,10 +26,11 @@ from trainer.workflow import Encoded, Workflow, stacked
 
 @dataclass(frozen=True)
 class Tables:
-    """Encoded customers and items of one or more windows, one below the other."""
+    """Encoded customers and items of one or more windows, one below the other; `requests` stand as customers do."""
 
     customers: Encoded
     items: Encoded
+    requests: Encoded
 
 
 class Examples(NamedTuple):
@@ -47,8 +48,12 @@ class Examples(NamedTuple):
 
 
 def encoded(workflow: Workflow, window: Window) -> Tables:
-    """All customers and items of a window through the NVTabular workflow."""
-    return Tables(workflow.transform(window.customers, "customer"), workflow.transform(window.items, "item"))
+    """All customers, items and requests of a window through the NVTabular workflow."""
+    return Tables(
+        workflow.transform(window.customers, "customer"),
+        workflow.transform(window.items, "item"),
+        workflow.transform(window.requests, "request"),
+    )
 
 
 def pair_inputs(inputs: Inputs, workflow: Workflow, window: Window, pairs: Pairs) -> Encoded:
@@ -117,7 +122,9 @@ def examples(
 
 def stacked_tables(parts: Sequence[Tables]) -> Tables:
     """The tables of several windows in one."""
-    return Tables(stacked([p.customers for p in parts]), stacked([p.items for p in parts]))
+    return Tables(
+        stacked([p.customers for p in parts]), stacked([p.items for p in parts]), stacked([p.requests for p in parts])
+    )
 
 
 def stacked_examples(parts: Sequence[Examples]) -> Examples:

@@ -98,7 +98,7 @@ def joined(tables: Tables, rows: Examples, score: Floats, taste: Taste) -> Float
     """float32[m, F + 2], what the trees see: all columns that are numbers, DLRM's score, the pair's taste."""
     parts = [
         tables.customers.numbers[rows.customer], tables.items.numbers[rows.item], rows.pair.numbers,
-        score[:, None], taste.of(rows.customer, rows.item)[:, None],
+        tables.requests.numbers[rows.customer], score[:, None], taste.of(rows.customer, rows.item)[:, None],
     ]  # fmt: skip
     return np.concatenate(parts, axis=1, dtype=np.float32)
 

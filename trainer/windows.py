@@ -21,6 +21,7 @@ from feature_repo.purchases import DAY
 from feature_repo.sessions import Sessions, sessions
 from feature_repo.trends import trend_scores
 from trainer.inputs import Inputs
+from trainer.request_contexts import asked
 
 Int64 = NDArray[np.int64]
 
@@ -81,6 +82,8 @@ class Window:
         Columns of all the log's customers, whether they had come yet or not.
     items
         Columns of all catalogue rows.
+    requests
+        What each customer's request in the span would have told, see `request_contexts.asked`.
     trend
         float64[catalogue], the items' trend scores.
     categories
@@ -93,6 +96,7 @@ class Window:
     snapshot: Snapshot
     customers: Columns
     items: Columns
+    requests: Columns
     histories: Histories
     affinities: ItemAffinities
     sessions: Sessions
@@ -129,6 +133,7 @@ def _window(inputs: Inputs, span: Span, look: Snapshot) -> Window:
         snapshot=look,
         customers=customer_columns(shop, ids, features, inputs.profile_columns(), own, look.at),
         items=item_columns(shop, look.items, catalogue, look.at),
+        requests=asked(inputs, span.split_at, span.until_at),
         histories=histories,
         affinities=item_affinities(histories, catalogue, instants),
         sessions=own,
