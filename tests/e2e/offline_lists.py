@@ -10,6 +10,7 @@ from feature_repo.columns import GROUPS
 from feature_repo.encoder import Encoder
 from feature_repo.materialise import pair_columns
 from feature_repo.ragged import Int64
+from feature_repo.request_context import request_columns
 from feature_repo.shop import Shop
 from serving.bundle import Bundle
 from serving.ranking import top
@@ -52,6 +53,7 @@ def lists(
         "customer": {name: values[pairs.customer] for name, values in present.customers.items()},
         "item": {name: values[pairs.item] for name, values in present.items.items()},
         "pair": pair_columns(shop, present.histories, pairs.item, offsets, catalogue, trend, as_of),
+        "request": request_columns(shop, [{}] * len(pairs.item), np.full(len(pairs.item), as_of)),
     }
     assert set(groups) == set(GROUPS)
     score = Ranker(bundle)(*encoder.encode_all(groups))
