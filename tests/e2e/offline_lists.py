@@ -38,9 +38,9 @@ class Proposals:
 
 def lists(
     store: Path, shop: Shop, catalogue: Catalogue, profiles: Mapping[str, Mapping[str, str]], bundle: Bundle,
-    as_of: int, n: int,
+    as_of: int, n: int, context: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:  # fmt: skip
-    """The lists of all customers who had bought by an instant, microseconds since the epoch."""
+    """The lists of all customers who had bought by an instant, microseconds since the epoch, asked in one context."""
     inputs = read(store, shop, catalogue, profiles, happened_until=as_of, event_clock=True)
     (present,) = windows(inputs, [Span(as_of, as_of)])
     encoder = Encoder.read(bundle.file("encoder.json"))
@@ -53,7 +53,7 @@ def lists(
         "customer": {name: values[pairs.customer] for name, values in present.customers.items()},
         "item": {name: values[pairs.item] for name, values in present.items.items()},
         "pair": pair_columns(shop, present.histories, pairs.item, offsets, catalogue, trend, as_of),
-        "request": request_columns(shop, [{}] * len(pairs.item), np.full(len(pairs.item), as_of)),
+        "request": request_columns(shop, [context or {}] * len(pairs.item), np.full(len(pairs.item), as_of)),
     }
     assert set(groups) == set(GROUPS)
     score = Ranker(bundle)(*encoder.encode_all(groups))
