@@ -4,11 +4,12 @@ from typing import Literal
 
 import msgspec
 
+from feature_repo.request_context import NUMBERS, column_name
 from feature_repo.shop import Shop
 
-Group = Literal["customer", "item", "pair"]
+Group = Literal["customer", "item", "pair", "request"]
 Kind = Literal["categorical", "continuous"]
-GROUPS: tuple[Group, ...] = ("customer", "item", "pair")
+GROUPS: tuple[Group, ...] = ("customer", "item", "pair", "request")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -19,7 +20,7 @@ class Column(msgspec.Struct, frozen=True):
     name
         Name, unique over all groups.
     group
-        Whose it is: the customer's, the item's, or the pair's.
+        Whose it is: the customer's, the item's, the pair's, or the request's.
     kind
         ``categorical`` columns hold strings (``""``: missing), ``continuous`` ones finite float64.
     vocabulary
@@ -104,6 +105,9 @@ def columns(shop: Shop) -> tuple[Column, ...]:
         out += _continuous("pair", CATEGORY_CONTINUOUS)
     out += _continuous("pair", {f"share_of_{a}": False for a in shop.preference_attributes})
     out += _continuous("pair", MODEL_CONTINUOUS)
+    requested = [column_name(attribute) for attribute in shop.context_attributes]
+    out += [Column(name, "request", "categorical", name) for name in requested]
+    out += _continuous("request", dict.fromkeys(NUMBERS, False))
     names = [column.name for column in out]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -23,7 +23,7 @@ NULL = 1
 OUT_OF_VOCABULARY = 2
 FIRST_CODE = 3
 
-GROUPS = ("customer", "item", "pair")
+GROUPS = ("customer", "item", "pair", "request")
 
 
 class CategoricalInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,8 +119,8 @@ class Encoder:
     def encode_all(
         self, groups: Mapping[str, Mapping[str, NDArray[Any]]]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Encode all groups, each already expanded to the same n rows, side by side."""
-        parts = [self.encode(groups[group], group) for group in GROUPS]
+        """Encode all groups that have columns, each already expanded to the same n rows, side by side."""
+        parts = [self.encode(groups[group], group) for group in GROUPS if any(self.names(group))]
         return (
             np.concatenate([codes for codes, _ in parts], axis=1),
             np.concatenate([numbers for _, numbers in parts], axis=1),

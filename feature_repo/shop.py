@@ -27,6 +27,8 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preference_attributes
         Item attributes of which a customer's most purchased and last purchased values are kept, and of
         which a candidate's share in the customer's purchases is computed.
+    context_attributes
+        Names in the context of requests and interactions that are model inputs, in a fixed order.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Shop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     customer_attributes: tuple[str, ...] = ()
     category: str = ""
     preference_attributes: tuple[str, ...] = ()
+    context_attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wanted = (*self.preference_attributes, *((self.category,) if self.category else ()))

@@ -63,7 +63,7 @@ class DataWindow(msgspec.Struct, frozen=True):
 
 
 class BundleColumn(msgspec.Struct, frozen=True):
-    """A model input: its group (customer, item, pair) and kind (categorical, continuous)."""
+    """A model input: its group (customer, item, pair, request) and kind (categorical, continuous)."""
 
     name: str
     group: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,8 @@ class Query:
 
     `as_of` in microseconds since the epoch, `deadline` by the recommender's clock. `live` queries are for now, whenever
     that is: just after midnight they may see the trending items of the day before, and every five minutes for a moment
-    the trend scores of those before.
+    the trend scores of those before. A `context` says that it is asked here and at this time of day; a list made ahead
+    has none (see `feature_repo.request_context`).
     """
 
     customer_id: str
@@ -34,6 +35,7 @@ class Query:
     novelty: float = 0.0
     deadline: float = math.inf
     live: bool = False
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 class Scored(NamedTuple):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from feature_repo.affinity import ItemAffinities, item_affinities
 from feature_repo.materialise import Personal, customer_columns, pair_columns
 from feature_repo.ragged import Int64, lengths_to_offsets, owners
+from feature_repo.request_context import request_columns
 from feature_repo.sessions import Sessions, sessions
 from feature_repo.trends import slot_of
 from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, alternating, merge
@@ -45,8 +46,8 @@ class _Batch:
     """The personal part of a batch, gathered stage by stage.
 
     `everybody`, `ready` and `asked_at` are of all queries of the batch; `places` says where the personal ones are.
-    `nearest` waits for what the two-tower was asked for with the customers' inputs, `query`; `tastes` is where all
-    customers stand (`Taste.customers`).
+    `nearest` waits for what the two-tower was asked for with the customers' inputs, `query`; `request` holds the inputs
+    that the queries' contexts make; `tastes` is where all customers stand (`Taste.customers`).
     """
 
     queries: list[Query]
@@ -59,6 +60,7 @@ class _Batch:
     query: Scored
     nearest: Nearest
     tastes: NDArray[np.float32]
+    request: Scored
     candidates: list[Candidates] = field(default_factory=list)
 
 
@@ -113,6 +115,7 @@ class Recommender:
                 query=asked[0],
                 nearest=asked[1],
                 tastes=model.taste.customers(ready.affinities),
+                request=self._requests(own, as_of[personal], model),
             )
             with suppress(ScorerError):
                 answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
@@ -218,6 +221,11 @@ class Recommender:
         except ScorerError:
             return None
 
+    def _requests(self, queries: Sequence[Query], as_of: Int64, model: Snapshot) -> Scored:
+        """The inputs of each query's context, encoded."""
+        columns = request_columns(self._items.shop, [query.context for query in queries], as_of)
+        return Scored(*model.encoder.encode(columns, "request"))
+
     def _personal(self, batch: _Batch, watch: Stopwatch) -> list[Recommendation]:
         """Merge and rank; raises ScorerError."""
         with watch.stage("candidates"):
@@ -276,17 +284,21 @@ class Recommender:
         return self._items.catalogue.attribute(category) if category else None
 
     def _inputs(self, batch: _Batch, pairs: dict[str, NDArray[Any]], offsets: Int64) -> Scored:
-        """The ranker's inputs of all candidates: customer, item and pair columns side by side."""
+        """The ranker's inputs of all candidates: customer, item, pair and request columns side by side."""
         pair = Scored(*batch.model.encoder.encode(pairs, "pair"))
         items = [
             batch.model.matrix.gather(day_of(query.as_of), candidates.rows)
             for query, candidates in zip(batch.queries, batch.candidates, strict=True)
         ]
-        customer, who = batch.query, owners(offsets)
+        customer, request, who = batch.query, batch.request, owners(offsets)
         codes, numbers = [codes for codes, _ in items], [numbers for _, numbers in items]
         return Scored(
-            np.concatenate([customer.categorical[who], np.concatenate(codes), pair.categorical], axis=1),
-            np.concatenate([customer.continuous[who], np.concatenate(numbers), pair.continuous], axis=1),
+            np.concatenate(
+                [customer.categorical[who], np.concatenate(codes), pair.categorical, request.categorical[who]], axis=1
+            ),
+            np.concatenate(
+                [customer.continuous[who], np.concatenate(numbers), pair.continuous, request.continuous[who]], axis=1
+            ),
         )
 
     def _answer(

@@ -184,6 +184,7 @@ class Service:
                     diversity=request.diversity,
                     novelty=request.novelty,
                     live=asked.as_of is None,
+                    context=request.context,
                     deadline=(asked.position.timestamp + request.deadline_ms) / 1000,
                 )
             )

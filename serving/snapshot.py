@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.encoder import Encoder
+from feature_repo.encoder import GROUPS, Encoder
 from feature_repo.taste import NO_TASTE, Taste
 from serving.bundle import ENCODER, TASTE, Bundle
 from serving.candidates import Rows
@@ -74,7 +74,7 @@ class Snapshot:
 
 def widths(encoder: Encoder) -> Widths:
     """Column counts of an encoder's inputs."""
-    counts = {group: tuple(map(len, encoder.names(group))) for group in ("customer", "item", "pair")}
+    counts = {group: tuple(map(len, encoder.names(group))) for group in GROUPS}
     return Widths(
         query_categorical=counts["customer"][0],
         query_continuous=counts["customer"][1],

@@ -28,13 +28,13 @@ def ranker_batches(tables: Tables, rows: Examples, features: Features, size: int
     """Shuffled batches of (columns, label float32[b, 1])."""
     customers, items = _constants(tables.customers), _constants(tables.items)
     customer, item = tf.constant(rows.customer), tf.constant(rows.item)
-    pair_codes, pair_numbers = _constants(rows.pair)
+    pairs, requests = _constants(rows.pair), _constants(tables.requests)
     label = tf.constant(rows.label)
 
     def gather(chosen: Any) -> Any:
         who, what = tf.gather(customer, chosen), tf.gather(item, chosen)
-        codes = [tf.gather(customers[0], who), tf.gather(items[0], what), tf.gather(pair_codes, chosen)]
-        numbers = [tf.gather(customers[1], who), tf.gather(items[1], what), tf.gather(pair_numbers, chosen)]
+        sides = (customers, who), (items, what), (pairs, chosen), (requests, who)
+        codes, numbers = ([tf.gather(side[kind], places) for side, places in sides] for kind in (0, 1))
         columns = features(_forget(tf.concat(codes, 1)), tf.concat(numbers, 1))
         return columns, tf.gather(label, chosen)[:, None]
 

@@ -13,13 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.affinity import Histories
-from feature_repo.materialise import Columns, pair_columns
-from feature_repo.ragged import lengths_to_offsets, select
-from feature_repo.taste import Taste
 from trainer.candidates import Retriever, candidates
 from trainer.inputs import Inputs
 from trainer.labels import customer_weights, item_weights, negatives
+from trainer.pair_values import pair_values
 from trainer.recipe import Recipe
 from trainer.windows import Int64, Pairs, Window
 from trainer.workflow import Encoded, Workflow, stacked
@@ -27,10 +24,11 @@ from trainer.workflow import Encoded, Workflow, stacked
 
 @dataclass(frozen=True)
 class Tables:
-    """Encoded customers and items of one or more windows, one below the other."""
+    """Encoded customers and items of one or more windows, one below the other; `requests` stand as customers do."""
 
     customers: Encoded
     items: Encoded
+    requests: Encoded
 
 
 class Examples(NamedTuple):
@@ -48,19 +46,12 @@ class Examples(NamedTuple):
 
 
 def encoded(workflow: Workflow, window: Window) -> Tables:
-    """All customers and items of a window through the NVTabular workflow."""
-    return Tables(workflow.transform(window.customers, "customer"), workflow.transform(window.items, "item"))
-
-
-def pair_values(inputs: Inputs, window: Window, pairs: Pairs, taste: Taste | None = None) -> Columns:
-    """The pair columns of pairs that are sorted by customer; `taste`: another than the window's own."""
-    who = np.unique(pairs.customer)
-    offsets = lengths_to_offsets(np.unique(pairs.customer, return_counts=True)[1])
-    own = _histories(window, who)
-    trending, at = window.trend[pairs.item], window.span.split_at
-    columns = pair_columns(inputs.shop, own, pairs.item, offsets, inputs.catalogue, trending, at)
-    taste = taste or window.taste
-    return columns | {"taste": taste.pairs(taste.customers(window.affinities), pairs.customer, pairs.item)}
+    """All customers, items and requests of a window through the NVTabular workflow."""
+    return Tables(
+        workflow.transform(window.customers, "customer"),
+        workflow.transform(window.items, "item"),
+        workflow.transform(window.requests, "request"),
+    )
 
 
 def pair_inputs(inputs: Inputs, workflow: Workflow, window: Window, pairs: Pairs) -> Encoded:
@@ -124,7 +115,9 @@ def examples(
 
 def stacked_tables(parts: Sequence[Tables]) -> Tables:
     """The tables of several windows in one."""
-    return Tables(stacked([p.customers for p in parts]), stacked([p.items for p in parts]))
+    return Tables(
+        stacked([p.customers for p in parts]), stacked([p.items for p in parts]), stacked([p.requests for p in parts])
+    )
 
 
 def stacked_examples(parts: Sequence[Examples]) -> Examples:
@@ -135,10 +128,3 @@ def stacked_examples(parts: Sequence[Examples]) -> Examples:
         stacked([p.pair for p in parts]),
         np.concatenate([p.label for p in parts]),
     )
-
-
-def _histories(window: Window, who: Int64) -> Histories:
-    h = window.histories
-    lines, offsets = select(h.offsets, who)
-    recent, recent_offsets = select(h.recent_offsets, who)
-    return Histories(h.lines[lines], offsets, h.recent[recent], recent_offsets)

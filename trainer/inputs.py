@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from streams import offline
 from streams.erasure import erasures
 from streams.erasure.erasures import Ledger
 
-COLUMNS = ("customer_id", "item_id", "type", "time", "quantity", "amount", "rating", "arrival", "partition")
+COLUMNS = ("customer_id", "item_id", "type", "time", "quantity", "amount", "rating", "context", "arrival", "partition")
 
 Profiles = Mapping[str, Mapping[str, str]]
 """By customer id its attributes."""
@@ -31,6 +32,28 @@ class NothingToLearnError(ValueError):
 
 
 @dataclass(frozen=True)
+class Contexts:
+    """The circumstances of events, as they were told.
+
+    Attributes
+    ----------
+    texts
+        The distinct ones, JSON objects of strings.
+    place
+        int32[e]: by `Events.event`, which of the texts is an event's.
+    """
+
+    texts: list[str]
+    place: NDArray[np.int32]
+
+    def of(self, event: NDArray[np.uint64]) -> list[dict[str, str]]:
+        """The contexts of some events, given as `Events.event`; those that are alike are one object."""
+        places, at = np.unique(self.place[event], return_inverse=True)
+        found = [msgspec.json.decode(self.texts[place], type=dict[str, str]) for place in places.tolist()]
+        return [found[each] for each in at.tolist()]
+
+
+@dataclass(frozen=True)
 class Inputs:
     """Everything a training run knows.
 
@@ -38,6 +61,8 @@ class Inputs:
     ----------
     log
         Events in the order in which they became known; `events.item` are keys.
+    contexts
+        What these events tell of their circumstances.
     catalogue
         Holds every item of the log.
     profiles
@@ -50,6 +75,7 @@ class Inputs:
 
     shop: Shop
     log: Log
+    contexts: Contexts
     catalogue: Catalogue
     profiles: Profiles
     until_at: int
@@ -105,7 +131,7 @@ def read(
     newest = int(log.events.time.max())
     until = newest if event_clock or arrived_until is None else max(newest, arrived_until)
     until = until if happened_until is None else min(until, happened_until)
-    return Inputs(shop, log, catalogue, profiles, until, erasures.read(store))
+    return Inputs(shop, log, _contexts(table["context"]), catalogue, profiles, until, erasures.read(store))
 
 
 def _log(table: pa.Table, event_clock: bool) -> tuple[Log, list[str]]:
@@ -127,6 +153,12 @@ def _log(table: pa.Table, event_clock: bool) -> tuple[Log, list[str]]:
     )  # fmt: skip
     order = np.lexsort((events.time, events.arrival))
     return Log(customers, replace(events.take(order), offset=np.arange(n, dtype=np.int64))), items
+
+
+def _contexts(column: pa.ChunkedArray) -> Contexts:
+    encoded = column.combine_chunks().dictionary_encode()
+    place: Any = encoded.indices.to_numpy(zero_copy_only=False)
+    return Contexts(encoded.dictionary.to_pylist(), place.astype(np.int32))
 
 
 def _factors(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:

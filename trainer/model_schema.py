@@ -11,7 +11,7 @@ from feature_repo.encoder import EncoderSpec
 
 LABEL = ColumnSchema("label", dtype=np.float32, tags=[Tags.TARGET, Tags.BINARY_CLASSIFICATION])
 
-_GROUP_TAGS = {"customer": [Tags.USER], "item": [Tags.ITEM], "pair": []}
+_GROUP_TAGS = {"customer": [Tags.USER], "item": [Tags.ITEM], "pair": [], "request": [Tags.CONTEXT]}
 _IDENTITY_TAGS = {"customer_id": Tags.USER_ID, "item_id": Tags.ITEM_ID}
 
 Capacities = dict[str, int]

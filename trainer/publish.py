@@ -30,7 +30,7 @@ from serving.bundle import INDEX as INDEX_FILE
 from trainer import checkpoint, gate, index
 from trainer.candidates import candidates
 from trainer.checkpoint import Trained
-from trainer.examples import encoded, pair_inputs
+from trainer.examples import Tables, encoded, pair_inputs
 from trainer.export import export, export_stack
 from trainer.inputs import Inputs
 from trainer.train import Run, parent_figures
@@ -96,9 +96,9 @@ def clear_staging(bundles: Path) -> None:
 def _write_files(run: Run, inputs: Inputs, staging: Path) -> tuple[Faiss, dict[str, float]]:
     trained, present = run
     tables = encoded(trained.workflow, present)
-    sample = _sample(trained, inputs, present, tables.customers, tables.items)
+    sample = _sample(trained, inputs, present, tables)
     figures = {
-        "encoder_difference": _check_encoder(trained, present, tables.customers, tables.items),
+        "encoder_difference": _check_encoder(trained, present, tables),
         "query_tower_difference": export(
             trained.tower.query_function,
             "embedding",
@@ -120,24 +120,30 @@ def _head(rows: Encoded) -> Encoded:
     return Encoded(rows.codes[:SAMPLE], rows.numbers[:SAMPLE])
 
 
-def _sample(trained: Trained, inputs: Inputs, present: Window, customers: Encoded, items: Encoded) -> Encoded:
+def _sample(trained: Trained, inputs: Inputs, present: Window, tables: Tables) -> Encoded:
     """Rows as serving will send them: candidates of a customer or two."""
     known = np.flatnonzero(present.known)[:2]
     pairs = candidates(present, inputs.catalogue.keys, known, None)
     pair = pair_inputs(inputs, trained.workflow, present, pairs)
     rows = slice(0, SAMPLE)
     who, what = pairs.customer[rows], pairs.item[rows]
+    pair = Encoded(pair.codes[rows], pair.numbers[rows])
+    sides = tables.customers.take(who), tables.items.take(what), pair, tables.requests.take(who)
     return Encoded(
-        np.concatenate([customers.codes[who], items.codes[what], pair.codes[rows]], axis=1),
-        np.concatenate([customers.numbers[who], items.numbers[what], pair.numbers[rows]], axis=1),
+        np.concatenate([side.codes for side in sides], axis=1),
+        np.concatenate([side.numbers for side in sides], axis=1),
     )
 
 
-def _check_encoder(trained: Trained, present: Window, customers: Encoded, items: Encoded) -> float:
+def _check_encoder(trained: Trained, present: Window, tables: Tables) -> float:
     """The encoder as serving will have it against NVTabular: codes equal and within the tables, numbers close."""
     encoder = Encoder(trained.workflow.spec)
     worst = 0.0
-    for group, columns, wanted in (("customer", present.customers, customers), ("item", present.items, items)):
+    for group, columns, wanted in (
+        ("customer", present.customers, tables.customers),
+        ("item", present.items, tables.items),
+        ("request", present.requests, tables.requests),
+    ):
         found = Encoded(*encoder.encode({n: v[:SAMPLE] for n, v in columns.items()}, group))
         expected = _head(wanted)
         if not np.array_equal(found.codes, expected.codes):

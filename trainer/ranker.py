@@ -1,4 +1,4 @@
-"""The ranker: DLRM over the columns of customer, item and pair, and the models it is compared with."""
+"""The ranker: DLRM over the columns of customer, item, pair and request, and the models it is compared with."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from trainer.examples import Examples, Tables
 from trainer.learning_rate import CosineRate, Progress
 from trainer.model_schema import LABEL, Capacities, Features, schema
 from trainer.recipe import Recipe
+from trainer.workflow import Encoded
 
 _ROWS_AT_ONCE = 65_536
 
@@ -102,8 +103,9 @@ class Ranker:
         for start in range(0, len(rows.label), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             who, what = rows.customer[part], rows.item[part]
-            codes = [tables.customers.codes[who], tables.items.codes[what], rows.pair.codes[part]]
-            numbers = [tables.customers.numbers[who], tables.items.numbers[what], rows.pair.numbers[part]]
+            pair = Encoded(rows.pair.codes[part], rows.pair.numbers[part])
+            sides = tables.customers.take(who), tables.items.take(what), pair, tables.requests.take(who)
+            codes, numbers = [side.codes for side in sides], [side.numbers for side in sides]
             parts.append(self.score(np.concatenate(codes, 1), np.concatenate(numbers, 1)).numpy())
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 

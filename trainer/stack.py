@@ -95,7 +95,8 @@ def halves(customer_ids: list[str]) -> NDArray[np.bool_]:
 def joined(tables: Tables, rows: Examples, score: Floats) -> Floats:
     """float32[m, F + 1], what the trees see: all columns that are numbers, DLRM's score."""
     parts = [
-        tables.customers.numbers[rows.customer], tables.items.numbers[rows.item], rows.pair.numbers, score[:, None]
+        tables.customers.numbers[rows.customer], tables.items.numbers[rows.item], rows.pair.numbers,
+        tables.requests.numbers[rows.customer], score[:, None],
     ]  # fmt: skip
     return np.concatenate(parts, axis=1, dtype=np.float32)
 

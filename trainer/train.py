@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.columns import Column, columns
+from feature_repo.request_context import tells
 from trainer import held_out
 from trainer.batches import enough_epochs
 from trainer.checkpoint import State, Trained, build
@@ -24,7 +25,6 @@ from trainer.examples import (
     encoded,
     example_pairs,
     examples,
-    pair_values,
     stacked_examples,
     stacked_tables,
 )
@@ -32,8 +32,10 @@ from trainer.growth import forget, take_over, welcome
 from trainer.inputs import Inputs, NothingToLearnError
 from trainer.learning_rate import Progress
 from trainer.model_schema import capacities
+from trainer.pair_values import pair_values
 from trainer.ranker import Ranker
 from trainer.recipe import Recipe
+from trainer.request_contexts import told
 from trainer.stack import Stack, Trees, halves, joined
 from trainer.two_tower import WindowRetriever
 from trainer.vocabulary import Counts, Vocabularies, added, count
@@ -69,7 +71,7 @@ def full(inputs: Inputs, recipe: Recipe, place: Place, progress: Progress = sile
     shop_columns = columns(inputs.shop)
     with _timed(phase, "features"):
         looks, present = _look_back(inputs, recipe.window_days, recipe.windows)
-        vocabularies = Vocabularies({}).extended(_counts(shop_columns, present), _minimum(shop_columns, recipe))
+        vocabularies = Vocabularies({}).extended(_counts(inputs, shop_columns, present), _minimum(shop_columns, recipe))
         moments = _moments(inputs, shop_columns, looks[-1], recipe)
         spec = encoder_spec(shop_columns, vocabularies, moments)
         state = State(
@@ -195,7 +197,7 @@ def _grown(before: Trained, inputs: Inputs, newest: Window, place: Place) -> Tra
     old = before.state
     departed = inputs.departed(old.vocabularies.values.get(CUSTOMERS, ()), old.until_at)
     known, freed = old.vocabularies.without(CUSTOMERS, departed)
-    vocabularies = known.extended(_counts(old.columns, newest), _minimum(old.columns, old.recipe))
+    vocabularies = known.extended(_counts(inputs, old.columns, newest), _minimum(old.columns, old.recipe))
     spec = encoder_spec(old.columns, vocabularies, old.moments)
     state = msgspec.structs.replace(
         old, vocabularies=vocabularies, capacities=capacities(spec, old.capacities), until_at=inputs.until_at,
@@ -262,29 +264,38 @@ def _look_back(inputs: Inputs, days: int, count: int) -> tuple[list[Window], Win
     return found, present
 
 
-def _counts(shop_columns: Sequence[Column], look: Window) -> Counts:
-    """How often each category was seen: by customers, and by purchases of items."""
+def _counts(inputs: Inputs, shop_columns: Sequence[Column], look: Window) -> Counts:
+    """How often each category was seen: by customers, by purchases of items, and by purchases in a context."""
     customers = look.known
     own = {name: values[customers] for name, values in look.customers.items()}
     return added(
         count(_of(shop_columns, "customer"), own, None),
         count(_of(shop_columns, "item"), look.items, look.items["item_purchases"]),
+        count(_of(shop_columns, "request"), *told(inputs)),
     )
 
 
 def _minimum(shop_columns: Sequence[Column], recipe: Recipe) -> dict[str, float]:
-    return {c.vocabulary: float(recipe.rare) for c in _of(shop_columns, "item") if c.kind == "categorical"}
+    purchased = [*_of(shop_columns, "item"), *_of(shop_columns, "request")]
+    return {c.vocabulary: float(recipe.rare) for c in purchased if c.kind == "categorical"}
 
 
 def _moments(inputs: Inputs, shop_columns: Sequence[Column], look: Window, recipe: Recipe) -> Moments:
-    """Moments over the rows that the ranker will see: examples of one window."""
+    """Moments over the rows that the ranker will see: examples of one window.
+
+    Of a request's numbers over those that tell any: a shop that knows only the day of a purchase has one hour, and
+    what that is must not become a number to the model by the requests that tell none.
+    """
     rng = np.random.default_rng(recipe.seed)
     customers = chosen_customers(inputs, look, recipe, rng)
     pairs, _ = example_pairs(inputs, look, customers, None, recipe, recipe.seed)
+    speaking = pairs.customer[tells(look.requests)[pairs.customer]]
+    asking = speaking if len(speaking) else pairs.customer
     values = {
         "customer": {name: column[pairs.customer] for name, column in look.customers.items()},
         "item": {name: column[pairs.item] for name, column in look.items.items()},
         "pair": pair_values(inputs, look, pairs),
+        "request": {name: column[asking] for name, column in look.requests.items()},
     }
     fitted = [fit_moments(_of(shop_columns, group), own) for group, own in values.items()]
     return Moments(

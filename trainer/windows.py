@@ -24,6 +24,7 @@ from feature_repo.taste import Taste
 from feature_repo.trends import trend_scores
 from trainer import taste
 from trainer.inputs import Inputs
+from trainer.request_contexts import asked
 
 Int64 = NDArray[np.int64]
 
@@ -84,6 +85,8 @@ class Window:
         Columns of all the log's customers, whether they had come yet or not.
     items
         Columns of all catalogue rows.
+    requests
+        What each customer's request in the span would have told, see `request_contexts.asked`.
     trend
         float64[catalogue], the items' trend scores.
     categories
@@ -96,6 +99,7 @@ class Window:
     snapshot: Snapshot
     customers: Columns
     items: Columns
+    requests: Columns
     histories: Histories
     affinities: ItemAffinities
     sessions: Sessions
@@ -137,6 +141,7 @@ def _window(inputs: Inputs, span: Span, look: Snapshot) -> Window:
         snapshot=look,
         customers=customer_columns(shop, ids, features, inputs.profile_columns(), own, look.at),
         items=item_columns(shop, look.items, catalogue, look.at),
+        requests=asked(inputs, span.split_at, span.until_at),
         histories=histories,
         affinities=item_affinities(histories, catalogue, instants),
         sessions=own,

@@ -135,13 +135,15 @@ class Workflow:
     ) -> None:
         self.spec = encoder_spec(columns, vocabularies, moments)
         paths = vocabularies.write(directory, columns)
-        self._groups = {
-            group: GroupWorkflow([c for c in columns if c.group == group], paths, moments) for group in GROUPS
-        }
+        own = {group: [c for c in columns if c.group == group] for group in GROUPS}
+        self._groups = {group: GroupWorkflow(some, paths, moments) for group, some in own.items() if some}
 
     def transform(self, values: Columns, group: Group) -> Encoded:
-        """Encode the columns of one group."""
-        return self._groups[group].transform(values)
+        """Encode the columns of one group; one that the models do not take gives matrices without columns."""
+        if group in self._groups:
+            return self._groups[group].transform(values)
+        n = len(next(iter(values.values())))
+        return Encoded(np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32))
 
 
 def encoder_spec(columns: Sequence[Column], vocabularies: Vocabularies, moments: Moments) -> EncoderSpec:

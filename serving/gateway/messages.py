@@ -92,7 +92,7 @@ class Feature(msgspec.Struct, kw_only=True, frozen=True):
 
     Attributes
     ----------
-    group: customer, item or pair (of both).
+    group: customer, item, pair (of both) or request.
     value: before encoding; null where there was none, or one that the model does not know.
     contribution: the score less the score with this input at its usual value.
     """

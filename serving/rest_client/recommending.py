@@ -50,7 +50,7 @@ def recommendations(
     as_of
         Answer as if it were this instant: a datetime with its zone, or milliseconds since the epoch.
     context
-        Circumstances such as store, channel or device; recorded with the answer, no input of the model yet.
+        Circumstances such as store, channel or device; an input of the model, recorded with the answer.
     deadline_ms
         Milliseconds after which what is trending will do.
     """

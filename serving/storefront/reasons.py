@@ -198,6 +198,10 @@ _FEATURES = {
     "recency_days": "days since you shopped",
     "frequency_days": "days between your shopping days",
     "monetary": "what you spend a day",
+    "request_hour_sine": "morning (1) or evening (−1)",
+    "request_hour_cosine": "night (1) or day (−1)",
+    "request_weekday_sine": "early (1) or late (−1) in the week",
+    "request_weekday_cosine": "near its start (1) or its middle (−1)",
 }
 """Names of model inputs in words; one that is not here is named as it is."""
 

@@ -1,4 +1,4 @@
-"""Triton model `ranker`: columns of customer, item and pair → one score a row.
+"""Triton model `ranker`: columns of customer, item, pair and request → one score a row.
 
 Copied as `model.py` into every version directory; Triton's Python backend runs it in the triton environment.
 `Ranker` is the operator itself and runs without Triton.

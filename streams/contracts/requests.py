@@ -22,7 +22,7 @@ class RecommendationRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     ----------
     n: how many items, 1 to 200.
     as_of: answer as if it were this instant; default now (the stream's newest event in replays).
-    context: circumstances such as store, channel or device; recorded with the answer, no input of the model yet.
+    context: circumstances such as store, channel or device; an input of the model, recorded with the answer.
     exclude_items: never in the answer.
     exclude_purchased: leave out what this customer has bought before.
     categories: only items whose category is one of these; empty means all.

@@ -9,6 +9,7 @@ from feature_repo.catalogue import Catalogue
 from feature_repo.columns import GROUPS
 from feature_repo.encoder import Encoder
 from feature_repo.ragged import Int64
+from feature_repo.request_context import request_columns
 from feature_repo.shop import Shop
 from feature_repo.taste import Taste
 from serving.bundle import Bundle
@@ -16,8 +17,8 @@ from serving.ranking import top
 from serving.triton.ranker import Ranker
 from serving.triton.retriever import Retriever
 from trainer.candidates import candidates, offsets_by_customer
-from trainer.examples import pair_values
 from trainer.inputs import read
+from trainer.pair_values import pair_values
 from trainer.windows import Span, Window, windows
 
 
@@ -38,9 +39,9 @@ class Proposals:
 
 def lists(
     store: Path, shop: Shop, catalogue: Catalogue, profiles: Mapping[str, Mapping[str, str]], bundle: Bundle,
-    as_of: int, n: int,
+    as_of: int, n: int, context: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:  # fmt: skip
-    """The lists of all customers who had bought by an instant, microseconds since the epoch."""
+    """The lists of all customers who had bought by an instant, microseconds since the epoch, asked in one context."""
     inputs = read(store, shop, catalogue, profiles, happened_until=as_of, event_clock=True)
     (present,) = windows(inputs, [Span(as_of, as_of)])
     encoder = Encoder.read(bundle.file("encoder.json"))
@@ -54,6 +55,7 @@ def lists(
         "customer": {name: values[pairs.customer] for name, values in present.customers.items()},
         "item": {name: values[pairs.item] for name, values in present.items.items()},
         "pair": pair_values(inputs, present, pairs, taste),
+        "request": request_columns(shop, [context or {}] * len(pairs.item), np.full(len(pairs.item), as_of)),
     }
     assert set(groups) == set(GROUPS)
     score = Ranker(bundle)(*encoder.encode_all(groups))

@@ -79,7 +79,7 @@ def await_online(client: RecommendationClient, newest: dict[str, int], as_of: in
                 behind.discard(received.reply.customer_id)
 
 
-def test_every_customers_list_is_the_same(world: AtCut) -> None:
+def test_every_customers_list_is_the_same_asked_ahead_and_in_a_context(world: AtCut) -> None:
     store, as_of = world.site.state / "offline", world.last_event_at
     live = sum(int(pc.sum(pc.greater(chunk["time"], world.cut)).as_py()) for chunk in world.source.chunks())
     assert live > 500
@@ -104,3 +104,13 @@ def test_every_customers_list_is_the_same(world: AtCut) -> None:
     assert served.fallbacks.total() == 0
     assert served.versions == {bundle.version}
     assert len({tuple(found) for found in ranked.values()}) > 0.9 * len(ranked)  # lists of their own
+    context = {"channel": "app"}
+    there = offline_lists.lists(store, world.shop, catalogue, profiles, bundle, as_of, AT_MAP, context)
+    assert there != ranked
+    with RecommendationClient(world.settings) as client:
+        asked = [
+            RecommendationRequest(customer_id=name, n=AT_MAP, as_of=instant(as_of), context=context, deadline_ms=60_000)
+            for name in there
+        ]
+        replies = [received.reply for received in client.recommend_many(asked)]
+    assert {reply.customer_id: [item.item_id for item in reply.items] for reply in replies} == there

@@ -11,7 +11,7 @@ from serving.candidates import LIMITS, Source
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/features.md").read_text(encoding="utf-8")
-SECTIONS = {"customer": "## Customer", "item": "## Item", "pair": "## Pair"}
+SECTIONS = {"customer": "## Customer", "item": "## Item", "pair": "## Pair", "request": "## Request"}
 
 
 def described(group: str) -> dict[str, str]:
@@ -30,6 +30,7 @@ def test_every_column_is_described_under_its_group(shop_name: str, group: str) -
     names: dict[str, str] = {}
     for name, rest in told.items():
         values = patterns.get(name) or [name.replace("<p>", value) for value in shop.preference_attributes or [""]]
+        values = [each.replace("<c>", value) for each in values for value in shop.context_attributes or [""]]
         names |= dict.fromkeys(values if "<" in name else [name], rest)
     for column in columns(shop):
         if column.group == group:

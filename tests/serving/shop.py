@@ -24,8 +24,10 @@ SHOP = Shop(
     customer_attributes=("town",),
     category="department",
     preference_attributes=("department",),
+    context_attributes=("channel",),
 )
 DEPARTMENTS = ("bread", "fruit", "tea")
+CHANNELS = ("web", "app")
 TODAY = 20_000
 
 
@@ -35,6 +37,8 @@ def encoder_spec(items: Sequence[str], shop: Shop = SHOP) -> EncoderSpec:
     categorical = [c for c in every if c.kind == "categorical"]
     vocabularies = {c.vocabulary: tuple[str, ...]() for c in categorical}
     vocabularies |= {"item_id": tuple(items), "department": DEPARTMENTS}
+    if "request_channel" in vocabularies:
+        vocabularies["request_channel"] = CHANNELS
     return EncoderSpec(
         categorical=tuple(CategoricalInput(c.name, c.group, c.vocabulary) for c in categorical),
         continuous=tuple(ContinuousInput(c.name, c.group, c.log) for c in every if c.kind == "continuous"),

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from feature_repo.encoder import OUT_OF_VOCABULARY, Encoder
 from feature_repo.purchases import DAY
+from feature_repo.request_context import request_columns
 from serving.client import RecommendationClient
 from serving.customers import CustomerReader
 from serving.local_scorer import LocalScorer
@@ -71,7 +73,7 @@ def test_what_is_served_is_what_the_same_code_ranks_offline(
 
 def test_the_served_record_holds_the_features_as_scored(service: Running, client: RecommendationClient) -> None:
     served = Topic(service.settings, service.settings.topics.served.name)
-    reply = client.recommend("ann", n=4, as_of=AS_OF_MS)
+    reply = client.recommend("ann", n=4, as_of=AS_OF_MS, context={"store": "330"})
     [message] = until(lambda: [m for m in served.poll() if reply.correlation_id.encode() in m.value()])
     served.close()
     record = decode(message.value(), ServedRecord)
@@ -82,6 +84,11 @@ def test_the_served_record_holds_the_features_as_scored(service: Running, client
         1, np.array(record.features.categorical, np.int32), np.array(record.features.continuous, np.float32)
     )
     np.testing.assert_allclose(scores, [item.score for item in reply.items], rtol=1e-4)
+    told = request_columns(SHOP, [{"store": "330"}], np.array([AS_OF_MS * 1000]))
+    codes, numbers = Encoder.read(service.bundles[1].file("encoder.json")).encode(told, "request")
+    for place in range(4):
+        assert record.features.categorical[place][-1:] == codes[0].tolist() == [OUT_OF_VOCABULARY]
+        assert record.features.continuous[place][-4:] == pytest.approx(numbers[0].tolist())
 
 
 def test_strangers_get_trending_with_the_reason(client: RecommendationClient) -> None:

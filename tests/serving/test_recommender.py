@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from feature_repo.encoder import Encoder
+from feature_repo.encoder import FIRST_CODE, NULL, OUT_OF_VOCABULARY, Encoder
 from feature_repo.items_state import SLOT, empty_items
 from feature_repo.purchases import DAY
+from feature_repo.request_context import request_columns
 from serving.candidates import LIMITS, Limits, Source
 from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
@@ -151,6 +153,48 @@ def test_sessions_and_trends_of_a_batch_are_each_customers_own(model: Snapshot) 
         columns = dict(zip(answer.rows.tolist(), answer.explanations or [], strict=True))
         weight = sum(2 * np.exp(-age * 5 / 45) for age in range(32))
         assert {row: c["trending"] for row, c in columns.items() if c["trending"]} == {5: pytest.approx(weight)}
+
+
+def test_a_requests_context_reaches_the_ranker_and_silence_is_unknown(
+    recommender: Recommender, model: Snapshot
+) -> None:
+    """What was scored, against the columns by themselves; every query of a batch has its own."""
+    asked: list[tuple[str, dict[str, str], int]] = [
+        ("ann", {"channel": "app"}, AS_OF),
+        ("bob", {}, AS_OF),
+        ("zoe", {"channel": "web"}, AS_OF),
+        ("eve", {"store": "3"}, AS_OF - 2 * DAY),
+        ("ann", {"channel": "pigeon"}, AS_OF + 3_600_000_000),
+    ]
+    answers = ask(recommender, model, *(Query(who, at, 9, context=context) for who, context, at in asked))
+    wide = [len(names) for names in model.encoder.names("request")]
+    assert wide == [1, 4]
+    found = []
+    for (_, context, at), answer in zip(asked, answers, strict=True):
+        codes, numbers = model.encoder.encode(request_columns(SHOP, [context], np.array([at])), "request")
+        if answer.features is None:
+            assert answer.reason is FallbackReason.UNKNOWN_CUSTOMER
+            continue
+        np.testing.assert_array_equal(answer.features.categorical[:, -1:], np.repeat(codes, 9, axis=0))
+        np.testing.assert_array_equal(answer.features.continuous[:, -4:], np.repeat(numbers, 9, axis=0))
+        found.append((int(codes[0, 0]), bool(numbers.any())))
+    assert found == [(FIRST_CODE + 1, True), (NULL, False), (NULL, True), (OUT_OF_VOCABULARY, True)]
+    [silent] = ask(recommender, model, Query("ann", AS_OF, 9))
+    assert silent.scores.tolist() != answers[0].scores.tolist()
+
+
+def test_a_model_that_knows_no_context_answers_whatever_is_told(tmp_path: Path) -> None:
+    spec = encoder_spec(ITEMS)
+    before = msgspec.structs.replace(
+        spec,
+        categorical=tuple(c for c in spec.categorical if c.group != "request"),
+        continuous=tuple(c for c in spec.continuous if c.group != "request"),
+    )
+    bundle = write_bundle(tmp_path, 1, ITEMS, widths(Encoder(before)), before.to_json(), SHOP.name)
+    recommender, model = Recommender(TABLE, LocalScorer(bundle), lambda: 0.0), snapshot(bundle, TABLE, TODAY)
+    silent, telling = ask(recommender, model, Query("ann", AS_OF), Query("ann", AS_OF, context={"channel": "app"}))
+    assert silent.reason is None
+    assert silent.scores.tolist() == telling.scores.tolist()
 
 
 def trending_first(n: int) -> list[int]:

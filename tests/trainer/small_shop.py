@@ -15,7 +15,7 @@ from trainer.recipe import Recipe
 
 SHOP = Shop(
     name="small", item_attributes=("brand", "kind"), customer_attributes=("city",), category="kind",
-    preference_attributes=("brand", "kind"),
+    preference_attributes=("brand", "kind"), context_attributes=("store",),
 )  # fmt: skip
 BRANDS, ITEMS, CUSTOMERS = 5, 120, 90
 START = 17_000 * DAY
@@ -28,7 +28,7 @@ RECIPE = Recipe(
 
 
 def table(days: int = 60, seed: int = 0, first_event: int = 0, start: int = START, newcomers: int = 0) -> pa.Table:
-    """Purchases as the offline store holds them; `newcomers` items and customers beyond the usual also appear."""
+    """Purchases as the offline store holds them; `newcomers` items, customers, stores beyond the usual also appear."""
     rng = np.random.default_rng(seed)
     n = days * 60
     customer = rng.integers(0, CUSTOMERS + newcomers, n)
@@ -48,7 +48,7 @@ def table(days: int = 60, seed: int = 0, first_event: int = 0, start: int = STAR
         "amount": rng.integers(100, 2000, n),
         "rating": pa.nulls(n, pa.float32()),
         "session_id": pa.nulls(n, pa.string()),
-        "context": ["{}"] * n,
+        "context": [f'{{"store":"s{(first_event + i) % (3 + newcomers)}"}}' for i in range(n)],
         "recommendation_id": pa.nulls(n, pa.string()),
         "arrival": time,
         "partition": np.full(n, -1, np.int32),

@@ -40,7 +40,7 @@ def test_a_larger_model_takes_over_and_welcomes_the_new():
     large = Ranker(now, capacities(now, capacities(before)), RECIPE)
     take_over(large, small)
     rows = dict(tables(small))
-    assert rows.keys() == {"customer_city", "brand", "kind"}
+    assert rows.keys() == {"customer_city", "brand", "kind", "request_store"}
     assert welcome(large, before, now) == len(rows) * 490
     for vocabulary, grown in tables(large):
         old = rows[vocabulary].numpy()

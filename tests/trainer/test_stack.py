@@ -36,14 +36,14 @@ class Stacked:
             codes = rng.integers(0, VALUES, (ROWS, wide[0])).astype(np.int32)
             return Encoded(codes, rng.normal(size=(ROWS, wide[1])).astype(np.float32))
 
-        self.tables = Tables(encoded("customer"), encoded("item"))
+        self.tables = Tables(encoded("customer"), encoded("item"), encoded("request"))
         own = np.arange(ROWS)
         label = (self.tables.items.numbers[:, 0] > 0).astype(np.float32)
         self.rows = Examples(own, own[::-1].copy(), encoded("pair"), label)
         ranker = Ranker(spec, rows, RECIPE)
         seen = joined(self.tables, self.rows, ranker.predict(self.tables, self.rows))
         self.stack = Stack(ranker, Trees.learned(seen, label[::-1].copy(), RECIPE), Calibration(0.9, -1.0))
-        whole = [self.tables.customers, self.tables.items.take(self.rows.item), self.rows.pair]
+        whole = [self.tables.customers, self.tables.items.take(self.rows.item), self.rows.pair, self.tables.requests]
         self.sample = Encoded(np.hstack([e.codes for e in whole]), np.hstack([e.numbers for e in whole]))
         self.path = path / "ranker.onnx"
         self.difference = export_stack(self.stack, self.path, self.sample)

@@ -12,6 +12,7 @@ import pytest
 
 from feature_repo.encoder import OUT_OF_VOCABULARY, Encoder
 from feature_repo.purchases import DAY
+from feature_repo.request_context import request_columns
 from serving.bundle import open_bundle, versions
 from streams.contracts.operations import Erasure
 from streams.erasure import erasures
@@ -19,9 +20,12 @@ from streams.erasure.erasures import customer_hash
 from tests.trainer.small_shop import BRANDS, CUSTOMERS, ITEMS, RECIPE, SHOP, START, catalogue, profiles, store, table
 from trainer import checkpoint, gate, held_out, publish
 from trainer.checkpoint import CheckpointError
+from trainer.examples import encoded
 from trainer.growth import tables
 from trainer.inputs import read
+from trainer.request_contexts import speaks
 from trainer.train import full, incremental, parent_figures
+from trainer.windows import Span, windows
 from trainer.workflow import Encoded
 
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(600)]
@@ -119,6 +123,25 @@ def test_the_bundles_encoder_and_graphs_reproduce_the_models(world):
     assert world.bundle.items() == catalogue().item_ids
 
 
+def test_a_request_is_to_the_ranker_what_its_like_was_in_training(world):
+    """One by one through the bundle's encoder, as serving does it, and all together through NVTabular."""
+    encoder = Encoder.read(world.next_bundle.file("encoder.json"))
+    span = Span(world.more.until_at - 20 * DAY, world.more.until_at)
+    [window] = windows(world.more, [span])
+    learned = encoded(world.next_run.trained.workflow, window).requests
+    assert len(np.unique(learned.codes)) > 3
+    events, names = world.more.log.events, world.more.log.customer_ids
+    for place, speaking in enumerate(speaks(names, span.split_at).tolist()):
+        own = np.flatnonzero((events.customer == place) & (events.time > span.split_at))
+        context, at = {}, 0
+        if speaking and len(own):
+            first = own[events.time[own].argmin()]
+            [context], at = world.more.contexts.of(events.event[[first]]), events.time[first]
+        codes, numbers = encoder.encode(request_columns(SHOP, [context], np.array([at])), "request")
+        np.testing.assert_array_equal(codes[0], learned.codes[place])
+        np.testing.assert_allclose(numbers[0], learned.numbers[place], atol=1e-6)
+
+
 def test_a_checkpoint_restores_weights_and_optimizer_exactly(world):
     assert len(world.before) == len(world.loaded)
     for mine, theirs in zip(world.before, world.loaded, strict=True):
@@ -165,6 +188,8 @@ def test_new_ids_get_codes_and_rows_and_old_ones_keep_theirs(world):
     newcomers = {f"c{CUSTOMERS + i}" for i in range(3)}
     assert newcomers <= set(now.vocabularies["customer_id"])
     assert not newcomers & set(world.spec.vocabularies["customer_id"])
+    assert set(world.spec.vocabularies["request_store"]) == {"s0", "s1", "s2"}
+    assert set(now.vocabularies["request_store"][3:]) == {"s3", "s4", "s5"}
     for vocabulary, variable in tables(world.next_run.trained.tower):
         assert variable.shape[0] >= now.cardinality(vocabulary)
     assert {f"i{ITEMS + i}" for i in range(3)} <= set(world.next_bundle.items())

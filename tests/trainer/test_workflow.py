@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from feature_repo.columns import Column
+from feature_repo.columns import GROUPS, Column
 from feature_repo.encoder import FIRST_CODE, NULL, OUT_OF_VOCABULARY, Encoder
 from trainer.vocabulary import Vocabularies, added, count
 from trainer.workflow import CLIP, GroupWorkflow, Moments, Workflow, encoder_spec, fit_moments
@@ -22,6 +22,8 @@ COLUMNS = (
     Column("price", "item", "continuous", log=True),
     Column("momentum", "item", "continuous"),
     Column("pair_share", "pair", "continuous"),
+    Column("request_store", "request", "categorical", "request_store"),
+    Column("request_hour_sine", "request", "continuous"),
 )
 BRANDS = ["acme", "brot & butter", "çay", "日本", "", "only known later"]
 
@@ -48,20 +50,19 @@ def rng():
 
 
 def vocabularies(rng):
-    customers, items = values(rng, "customer", 300), values(rng, "item", 300)
-    counts = added(count(of("customer"), customers, None), count(of("item"), items, None))
+    counts = added(*(count(of(group), values(rng, group, 300), None) for group in ("customer", "item", "request")))
     counts["brand"].pop("only known later")
     return Vocabularies({}).extended(counts, {})
 
 
 def moments(rng):
-    fitted = [fit_moments(of(group), values(rng, group, 500)) for group in ("customer", "item", "pair")]
+    fitted = [fit_moments(of(group), values(rng, group, 500)) for group in GROUPS]
     return Moments(
         {k: v for m in fitted for k, v in m.mean.items()}, {k: v for m in fitted for k, v in m.deviation.items()}
     )
 
 
-@pytest.mark.parametrize("group", ["customer", "item", "pair"])
+@pytest.mark.parametrize("group", GROUPS)
 def test_the_encoder_equals_nvtabular(group, rng, tmp_path: Path):
     workflow = Workflow(COLUMNS, vocabularies(rng), moments(rng), tmp_path / "vocabularies")
     rows = values(rng, group, 400)
@@ -140,7 +141,7 @@ def test_codes_never_move_when_a_vocabulary_grows(rng, tmp_path: Path):
 
 def test_files_carry_their_codes_as_a_range_index(rng, tmp_path: Path):
     paths = vocabularies(rng).write(tmp_path / "v", COLUMNS)
-    assert set(paths) == {"customer_id", "most_purchased_brand", "item_id", "brand"}
+    assert set(paths) == {"customer_id", "most_purchased_brand", "item_id", "brand", "request_store"}
     stored = pd.read_parquet(paths["brand"])
     assert list(stored.columns) == ["brand"]
     assert stored.index.equals(pd.RangeIndex(FIRST_CODE, FIRST_CODE + len(stored)))

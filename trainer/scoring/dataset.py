@@ -12,7 +12,8 @@ Two ways to part what is learned from and what is asked:
     Learned from are the days before, with the features of their own split; asked are the last days, all customers.
     Nothing that happened after the asked split has been seen by anything.
 
-The models never look at the ids of customers and items, which would let them learn pairs by heart.
+The models never look at the ids of customers and items, which would let them learn pairs by heart, nor at a context:
+only who bought has one, so it would say who did.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.columns import GROUPS, Column, Group, columns
+from feature_repo.columns import Column, Group, columns
 from feature_repo.encoder import EncoderSpec
 from feature_repo.purchases import DAY
-from trainer.examples import encoded, pair_inputs, pair_values
+from trainer.examples import encoded, pair_inputs
 from trainer.inputs import Inputs, NothingToLearnError
 from trainer.labels import customer_weights, item_weights, labelled
+from trainer.pair_values import pair_values
 from trainer.vocabulary import Vocabularies, added, count
 from trainer.windows import Pairs, Span, Window, windows
 from trainer.workflow import Moments, Workflow, fit_moments
@@ -60,7 +62,7 @@ class Plan:
     """
 
     parting: Parting = "customers"
-    groups: tuple[Group, ...] = GROUPS
+    groups: tuple[Group, ...] = ("customer", "item", "pair")
     days: int = 20
     customers: int | None = None
 
@@ -147,7 +149,7 @@ def dataset(inputs: Inputs, plan: Plan, place: Callable[[], Path]) -> Dataset:
         )
     looks = found[0], found[-1]
     kept = _kept(inputs, plan)
-    shop_columns = columns(inputs.shop)
+    shop_columns = tuple(c for c in columns(inputs.shop) if c.group != "request")
     counts = _vocabulary_counts(shop_columns, looks[0])
     attributes = {c.vocabulary: RARE for c in _of(shop_columns, "item") if c.kind == "categorical"}
     vocabularies = Vocabularies({}).extended(counts, attributes)

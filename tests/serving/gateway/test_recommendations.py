@@ -9,8 +9,10 @@ import httpx
 import numpy as np
 import pytest
 
+from feature_repo.encoder import OUT_OF_VOCABULARY, Encoder
 from feature_repo.items_state import SLOT, empty_items
 from feature_repo.purchases import DAY
+from feature_repo.request_context import request_columns
 from serving.customers import CustomerReader
 from serving.gateway.messages import ExplainedAnswer, ItemList
 from serving.local_scorer import LocalScorer
@@ -112,6 +114,11 @@ def test_the_request_is_recorded_as_it_was_understood(gateway: RunningGateway, h
     assert (record.request.n, record.request.diversity, record.request.exclude_items) == (4, 0.25, ["i1", "i2"])
     assert record.features is not None
     assert len(record.features.categorical) == 4
+    assert {row[-1] for row in record.features.categorical} == {OUT_OF_VOCABULARY}
+    told = request_columns(SHOP, [record.request.context], np.array([(reply.as_of or 0) * 1000]))
+    _, numbers = Encoder.read(gateway.bundles[1].file("encoder.json")).encode(told, "request")
+    for row in record.features.continuous:
+        assert row[-4:] == pytest.approx(numbers[0].tolist(), abs=1e-6)
 
 
 def test_what_is_posted_is_answered_as_what_stands_in_a_url(http: httpx.Client) -> None:
