@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from deploy.evaluation import pictures, ranking, scoring
+from deploy.evaluation.visits import Beyond, next_visits
 from feature_repo.shop import load_shop
 from streams.settings import Settings
 from streams.sources.open import EXAMPLES, open_source
@@ -28,7 +29,11 @@ OUT = Path("build/evaluation")
 @click.option("--sooner", type=float, default=0.0, metavar="DAYS", help="The default cut, had the data ended sooner.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap over customers.")
 @click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="Beside which baseline; again for more.")
-@click.option("--dials", is_flag=True, help="Ask what diversity and novelty cost, too: nine times as many requests.")
+@click.option(
+    "--dials",
+    is_flag=True,
+    help="Ask what diversity and novelty cost and what a context is worth, too: eleven times as many requests.",
+)
 @click.option("--scoring", "scorers", is_flag=True, help="Compare scoring models instead; needs no running stack.")
 @click.option("--quick", is_flag=True, help="With --scoring: few customers and one seed, to see that it works.")
 @click.option(
@@ -79,10 +84,13 @@ def _ranking(
     console: Console,
 ) -> None:
     data, settings = open_source(source, mapping), Settings()
-    purchases, category = purchases_of(data.interactions_table()), ranking.categories(data, load_shop(settings.shop))
+    interactions = data.interactions_table()
+    purchases = purchases_of(interactions)
     at = default_cut(purchases, sooner) if cut is None else int(np.datetime64(cut, "us").astype(np.int64))
+    category = ranking.categories(data, load_shop(settings.shop))
+    beyond = Beyond(category, next_visits(interactions, at)) if dials else None
     with ranking.progress(console) as bars:
-        found = ranking.judged(settings, purchases, at, seed, bars, baselines or None, category if dials else None)
+        found = ranking.judged(settings, purchases, at, seed, bars, baselines or None, beyond)
     result = {"source": source, **found}
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

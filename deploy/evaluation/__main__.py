@@ -12,14 +12,16 @@ from typing import Any
 
 import click
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 
 from deploy.evaluation import markdown, pictures, ranking, scoring
 from deploy.evaluation.stage import at_cut
+from deploy.evaluation.visits import Beyond, next_visits
 from deploy.stack.site import ROOT
 from streams.sources.open import EXAMPLES, open_source
 from trainer.evaluation.baselines import QUICK
-from trainer.evaluation.protocol import Purchases, default_cut, purchases_of, split
+from trainer.evaluation.protocol import default_cut, purchases_of, split
 from trainer.evaluation.served import LeakageError
 
 CUTS = (0.0, 60.0, 100.0)
@@ -50,12 +52,12 @@ class Evaluation:
 
         cuts: days by which the data ends sooner; at: one instant instead, microseconds since the epoch.
         """
-        purchases = purchases_of(open_source(self.source).interactions_table())
+        interactions = open_source(self.source).interactions_table()
         result: dict[str, Any] = {}
         for sooner in cuts if at is None else (0.0,):
             name = "ranking" if not sooner else f"ranking, data ending {sooner:g} days sooner"
             with self.step(name):
-                found = self._at(purchases, default_cut(purchases, sooner) if at is None else at, quick)
+                found = self._at(interactions, sooner, at, quick)
             if not result:
                 result = {"source": self.source, "commit": commit(), "quick": quick, **found, "sooner": {}}
             else:
@@ -82,12 +84,14 @@ class Evaluation:
         self._tell("Scoring models", markdown.scoring(found))
         self.console.print(scoring.table(found))
 
-    def _at(self, purchases: Purchases, cut: int, quick: bool) -> dict[str, Any]:
+    def _at(self, interactions: pa.Table, sooner: float, at: int | None, quick: bool) -> dict[str, Any]:
+        purchases = purchases_of(interactions)
+        cut = default_cut(purchases, sooner) if at is None else at
         split(purchases, cut)  # refuses a cut outside the data, before a stack is made for it
         names = QUICK if quick else None
         with at_cut(self.console, self.source, cut, shop=self.shop) as world, ranking.progress(self.console) as bars:
-            category = ranking.categories(world.source, world.shop)
-            return ranking.judged(world.settings, purchases, cut, self.seed, bars, names, category)
+            beyond = Beyond(ranking.categories(world.source, world.shop), next_visits(interactions, cut))
+            return ranking.judged(world.settings, purchases, cut, self.seed, bars, names, beyond)
 
     def _tell(self, title: str, table: str) -> None:
         """Add a table to `tables.md`, which is written anew with each."""

@@ -41,6 +41,12 @@ def beyond(result: Mapping[str, Any]) -> str:
     reliable = result["calibration"]
     said = [["told", *map(_figure, reliable["said"])], ["bought", *map(_figure, reliable["came"])]]
     new = result["new_items"]
+    if told := result["context"] and result["context"].get("told"):
+        own = result["context"]
+        head = [f"asked at the next visit, {own['customers']:,} customers", "nDCG@10", "MAP@12"]
+        named = {"without a word": own["silent"], "telling the store": told, "difference": own["difference"]}
+        metrics = ("ndcg_at_10", "map_at_12")
+        parts.append([head, *([name, *(_interval(row, metric) for metric in metrics)] for name, row in named.items())])
     fresh = [list(new), [f"{value:,}" if isinstance(value, int) else _figure(value) for value in new.values()]]
     return "\n".join(_table(part) for part in (*parts, groups, said, fresh))
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from deploy.evaluation import dials
+from deploy.evaluation.visits import Beyond, worth
 from feature_repo.shop import Shop
 from serving.bundle import BundleError, directory_name, open_bundle
 from serving.client import RecommendationClient
@@ -33,7 +34,7 @@ def judged(
     seed: int,
     bars: Progress,
     names: Sequence[str] | None = None,
-    category: Mapping[str, str] | None = None,
+    beyond: Beyond | None = None,
 ) -> dict[str, Any]:
     """Ask the running stack for every customer's lists at a cut and judge them beside the baselines.
 
@@ -49,8 +50,8 @@ def judged(
         Show how far it is.
     names
         Of the baselines; None: all.
-    category
-        Of items: what the dials cost is asked as well then; see `deploy.evaluation.dials`.
+    beyond
+        What the dials cost and what a context is worth are asked as well then; see `deploy.evaluation.dials`, `visits`.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def judged(
     LeakageError
         When the stack has seen, or its model has learned from, anything after the cut.
     """
-    parts = split(purchases, cut)
+    parts, category = split(purchases, cut), beyond.category if beyond else None
     when = f"{instant(cut):%Y-%m-%d %H:%M}"
     asking = bars.add_task(f"lists at {when}", total=len(parts.truth) + len(parts.novel_truth))
     with RecommendationClient(settings) as connection:
@@ -67,6 +68,7 @@ def judged(
         everything = ask(client, sorted(parts.truth), parts.cut, novel=False)
         novel = ask(client, sorted(parts.novel_truth), parts.cut, novel=True)
         turned = dials.prices(connection, parts, everything.lists, category, seed) if category else None
+        visited = worth(connection, parts, beyond.visits, seed) if beyond else None
     check_window(settings, everything.versions | novel.versions, cut)
     making = bars.add_task("baselines", total=len(BASELINES) if names is None else len(names))
 
@@ -89,6 +91,7 @@ def judged(
         "by_history": by_history(parts, served, others),
         "new_items": new_items(parts, novel.lists),
         "dials": turned,
+        "context": visited,
     }
 
 

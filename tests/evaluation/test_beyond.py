@@ -6,14 +6,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from deploy.evaluation import dials, markdown, pictures
+from deploy.evaluation.visits import next_visits, worth
+from streams.contracts.events import instant
 from streams.contracts.requests import RecommendationRequest, RecommendedItem, Reply, Status
 from trainer.evaluation.cold_start import by_history, new_items
 from trainer.evaluation.protocol import DAY, Purchases, Split, split
 from trainer.evaluation.ranking import Contender, score
 from trainer.evaluation.reliability import reliability
+from trainer.evaluation.served import Visit
 
 START = 17_000 * DAY
 CUT = START + 100 * DAY
@@ -111,6 +115,7 @@ def test_tables_and_pictures_are_made_of_them(cut: Split, turned: dict[str, Any]
         "by_history": by_history(cut, served, {"most_bought": served}),
         "new_items": new_items(cut, {"new": ["n"]}),
         "dials": turned,
+        "context": None,
     }
     text = markdown.beyond(result)
     assert "| 11 to 30 | 1 | 1.0000 | 1.0000 | most bought |" in text
@@ -119,3 +124,49 @@ def test_tables_and_pictures_are_made_of_them(cut: Split, turned: dict[str, Any]
         pictures.beyond(part, tmp_path / "beyond.png")
         assert (tmp_path / "beyond.png").read_bytes()[:4] == b"\x89PNG"
         assert markdown.beyond(part).count("\n| ---") == (5 if part["dials"] else 3)
+
+
+def test_the_next_visit_is_the_first_purchase_after_the_cut() -> None:
+    rows = [
+        ("old", 5, "purchase", "s1"), ("old", 11, "view", "s2"), ("old", 14, "purchase", "s4"),
+        ("old", 12, "purchase", "s3"), ("new", 10, "purchase", "s1"), ("new", 20, "purchase", "s5"),
+    ]  # fmt: skip
+    names = ("customer_id", "time", "type", "context")
+    columns = list(zip(*rows, strict=True))
+    columns[3] = tuple(f'{{"store":"{store}"}}' for store in columns[3])
+    found = next_visits(pa.table(dict(zip(names, map(list, columns), strict=True))), 10)
+    assert found == {"old": Visit(12, {"store": "s3"}), "new": Visit(20, {"store": "s5"})}
+
+
+class Corner(Shop):
+    """Knows what is bought at the corner, and nothing else."""
+
+    def recommend_many(self, requests: Iterable[RecommendationRequest], concurrency: int = 1) -> Iterator[Any]:
+        for request in requests:
+            self.asked.append(request)
+            chosen = ["a", "n"] if request.context else ["b"]
+            items = [RecommendedItem(item_id=item, score=0.5) for item in chosen]
+            reply = Reply(
+                correlation_id="c",
+                recommendation_id="r",
+                customer_id=request.customer_id,
+                status=Status.OK,
+                items=items,
+            )
+            yield SimpleNamespace(request=request, reply=reply, milliseconds=1.0)
+
+
+def test_what_a_context_is_worth(cut: Split) -> None:
+    visits = {name: Visit(cut.cut + 7_000, {"store": "corner"}) for name in cut.truth}
+    shop = Corner()
+    found = worth(shop, cut, visits, seed=0)
+    assert {(request.as_of, bool(request.context)) for request in shop.asked} == {
+        (instant(cut.cut + 7_000), False),
+        (instant(cut.cut + 7_000), True),
+    }
+    assert found["customers"] == len(cut.truth)
+    assert found["told"]["ndcg_at_10"] - found["silent"]["ndcg_at_10"] == pytest.approx(
+        found["difference"]["ndcg_at_10"]
+    )
+    assert found["difference"]["ndcg_at_10"] > 0
+    assert worth(shop, cut, {name: Visit(cut.cut + 7_000, {}) for name in cut.truth}, seed=0) == {"customers": 0}

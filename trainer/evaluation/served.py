@@ -1,9 +1,9 @@
 """The lists that count: what the running service answers for the customers of the truth, at the cut."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streams.contracts.events import instant
 from streams.contracts.requests import RecommendationRequest, Reply, Status
@@ -11,6 +11,13 @@ from trainer.evaluation.metrics import AT_MAP
 
 PATIENCE_MS = 60_000
 """Deadline of an evaluation's requests: how good answers are is asked here, not how fast they come."""
+
+
+class Visit(NamedTuple):
+    """When a customer asks, microseconds since the epoch, and in what circumstances."""
+
+    at: int
+    context: Mapping[str, str]
 
 
 class Received(Protocol):
@@ -73,8 +80,9 @@ def ask(
     concurrency: int = 32,
     diversity: float = 0.0,
     novelty: float = 0.0,
+    visits: Mapping[str, Visit] | None = None,
 ) -> Served:
-    """Ask the service for each customer's list as of the cut.
+    """Ask the service for each customer's list as of the cut, or of a visit of theirs.
 
     Parameters
     ----------
@@ -86,6 +94,8 @@ def ask(
         Requests under way at a time.
     diversity, novelty
         The dials of `RecommendationRequest`.
+    visits
+        By customer; whatever they are, the service must have seen nothing after the cut.
 
     Raises
     ------
@@ -94,11 +104,14 @@ def ask(
     RuntimeError
         When the service answers with an error, or not for every customer.
     """
+    nowhere: dict[str, Visit] = dict.fromkeys(customers, Visit(cut, {}))
+    asked = nowhere if visits is None else visits
     requests = (
         RecommendationRequest(
             customer_id=customer,
             n=AT_MAP,
-            as_of=instant(cut),
+            as_of=instant(asked[customer].at),
+            context=dict(asked[customer].context),
             exclude_purchased=novel,
             deadline_ms=PATIENCE_MS,
             diversity=diversity,
