@@ -58,6 +58,19 @@ def test_blocks_make_no_difference(monkeypatch):
     assert [rows.tolist() for rows in TASTE.nearest(whole, own, 2)] == [rows.tolist() for rows in liked]
 
 
+def test_the_nearest_of_many():
+    """Enough of them for the sieve, and ties, which go to the smaller row."""
+    rows = np.sort(RANDOM.permutation(9000)[:6000])
+    standing = RANDOM.integers(-20, 21, (6000, 1)).astype(np.float32)
+    many = Taste(rows, np.ones((6000, 1), np.float32), standing)
+    own = held([int(row) for row in rows[:5]])
+    open_ = np.arange(5, 6000)
+    best = open_[np.argsort(-standing[open_, 0], kind="stable")]
+    for k in (1, 7, 100, 400, 1000, 2500, 6000):
+        [liked] = many.nearest(many.customers(own), own, k)
+        assert liked.tolist() == rows[best[standing[best, 0] > 0][:k]].tolist()
+
+
 def test_tables_find_their_items_in_another_catalogue():
     """A bundle's items stand in the order of the trainer's catalogue, serving's catalogue has its own."""
     tables = TASTE.tables(CATALOGUE)
