@@ -38,6 +38,15 @@ SHOWN_PURCHASES = 10
 )
 @click.option("--exclude-purchased", is_flag=True, help="Only items the customer has not bought before.")
 @click.option("--category", "categories", multiple=True, help="Only this category; may be repeated.")
+@click.option(
+    "--context",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=lambda _, __, told: _context(told),
+    help="Where and how it is asked, an input of the model: store=330; may be repeated.",
+)
+@click.option("--diversity", default=0.0, type=click.FloatRange(0, 1), help="0 to 1: how unlike each other items be.")
+@click.option("--novelty", default=0.0, type=click.FloatRange(0, 1), help="0 to 1: the share never bought, at least.")
 @click.option("--explain", is_flag=True, help="With --json: why each item is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: purchases and reply.")
 @click.option("--timeout", default=30.0, show_default=True, help="Seconds to wait for the reply.")
@@ -47,6 +56,9 @@ def command(
     as_of: str | None,
     exclude_purchased: bool,
     categories: tuple[str, ...],
+    context: dict[str, str],
+    diversity: float,
+    novelty: float,
     explain: bool,
     as_json: bool,
     timeout: float,
@@ -59,6 +71,9 @@ def command(
         as_of=_instant(as_of),
         exclude_purchased=exclude_purchased,
         categories=list(categories),
+        context=context,
+        diversity=diversity,
+        novelty=novelty,
         explain=explain,
         deadline_ms=int(timeout * 1000),
     )
@@ -77,6 +92,14 @@ def command(
         console.print(reply_table(received.reply, {each.item_id for each in purchases}))
         console.print(summary(received.reply, received.milliseconds))
     sys.exit(1 if received.reply.status is Status.ERROR else 0)
+
+
+def _context(told: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in told]
+    wrong = [name + sign for name, sign, _ in pairs if not (name and sign)]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is no NAME=VALUE, like store=330")
+    return {name: value for name, _, value in pairs}
 
 
 def purchases_table(customer: str, purchases: list[PastPurchase]) -> Table:

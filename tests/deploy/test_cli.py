@@ -48,6 +48,13 @@ def test_an_unknown_command_is_an_error(state: Path) -> None:
     assert "uq" in answer.output
 
 
+@pytest.mark.parametrize("context", ["store", "=330"])
+def test_a_context_is_a_name_and_a_value(state: Path, context: str) -> None:
+    answer = CliRunner().invoke(main, ["recommend", "1842", "--context", context])
+    assert answer.exit_code == 2
+    assert "is no NAME=VALUE, like store=330" in answer.output
+
+
 def test_status_of_a_stack_that_is_down(state: Path) -> None:
     answer = CliRunner().invoke(main, ["status"])
     assert answer.exit_code == 1

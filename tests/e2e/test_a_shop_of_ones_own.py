@@ -56,7 +56,7 @@ def test_it_is_replayed_and_recommended_from(stack: RunningStack, sales: tuple[P
     assert f"{ROWS} interactions" in told
     deadline = time.monotonic() + 120
     while True:
-        answer = json.loads(headwater(stack, "recommend", "Kundin 7", "-n", "5", "--json"))
+        answer = json.loads(headwater(stack, "recommend", "Kundin 7", "-n", "5", "--context", "store=12", "--json"))
         lines = sum(purchase["lines"] for purchase in answer["purchases"])
         if lines == ROWS // CUSTOMERS or time.monotonic() > deadline:
             break
