@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from serving.algebra import on_one_thread
 from serving.deliveries import Deliveries, Delivery
 from serving.engine import Engine
 from serving.inbox import Address, Answered, Asked, Inbox, Position, Refused
@@ -229,6 +230,7 @@ def main() -> None:
     settings = ServingSettings()
     configure_logging("serving", settings.log_level)
     stop = threading.Event()
+    on_one_thread()
     sys.setswitchinterval(0.001)  # a request waits for the other threads' turns hundreds of times
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from serving.algebra import on_one_thread
 from serving.bulk.lists import Lister
 from serving.bulk.run import Output, Run
 
@@ -83,6 +84,7 @@ class Workers:
 
     def _work(self, parent: int, failure: Connection) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
+        on_one_thread()
         try:
             lister = self._make()
             while os.getppid() == parent and (part := self._take()) is not None:

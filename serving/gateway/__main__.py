@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from feature_repo.redis_commands import connect
+from serving.algebra import on_one_thread
 from serving.engine import Engine
 from serving.gateway.answering import Answering
 from serving.gateway.app import make_app
@@ -85,6 +86,7 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = GatewaySettings()
     configure_logging("gateway", settings.log_level)
+    on_one_thread()
     sys.setswitchinterval(0.001)  # a request waits for the other threads' turns hundreds of times
     for number in (signal.SIGTERM, signal.SIGINT):  # also raised by the server once it has ended in good order
         signal.signal(number, lambda *_: sys.exit(0))
