@@ -28,7 +28,7 @@ class Source(IntFlag):
 class Limits(NamedTuple):
     """How many items each source may propose, and how many are scored in all."""
 
-    two_tower: int = 200
+    two_tower: int = 100
     history: int = 400
     trending: int = 100
     session: int = 60

@@ -25,7 +25,7 @@ from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 HEADER_LENGTH = "inference-header-content-length"
 """The HTTP header that says where the JSON ends and the arrays begin."""
 LOAD_TIMEOUT_S = 60.0
-SPLIT_ROWS = 200
+SPLIT_ROWS = 125
 """Rows that are worth a round trip of their own to another instance of the ranker."""
 
 
