@@ -47,9 +47,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranker_batch: int = 4096
     ranker_epochs: int = 2
 
-    trees: int = 60
+    trees: int = 40
     tree_leaves: int = 31
-    tree_rate: float = 0.12
+    tree_rate: float = 0.15
     tree_smallest: int = 60
     """Examples that a leaf holds at least."""
     tree_threads: int = 1
