@@ -37,10 +37,10 @@ def test_the_best_of_each_source_stay(lists: dict[Source, list[int]], limits: Li
 def test_sources_give_way_in_proportion() -> None:
     lists = {
         Source.HISTORY: np.arange(0, 400),
-        Source.TWO_TOWER: np.arange(1000, 1200),
+        Source.TWO_TOWER: np.arange(1000, 1100),
         Source.TRENDING: np.arange(2000, 2100),
     }
     merged = merge(lists)
     shares = [int((merged.sources == source).sum()) for source in lists]
     assert sum(shares) == 500
-    assert np.allclose(np.array(shares) / [400, 200, 100], 5 / 7, atol=0.01)
+    assert np.allclose(np.array(shares) / [400, 100, 100], 5 / 6, atol=0.01)
