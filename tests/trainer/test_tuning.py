@@ -75,7 +75,7 @@ def test_every_training_is_given_these_events_and_no_others(both, monkeypatch):
 
 
 def test_a_grid_is_every_combination_and_the_recipe_as_it_is():
-    found = list(tuning.grid({"trees": ["60", "10"], "tower_rate": ["0.1", "0.2"]}))
+    found = list(tuning.grid({"trees": [str(Recipe().trees), "10"], "tower_rate": ["0.1", "0.2"]}))
     assert found == [
         {}, {"tower_rate": 0.1}, {"tower_rate": 0.2},
         {"trees": 10, "tower_rate": 0.1}, {"trees": 10, "tower_rate": 0.2},
