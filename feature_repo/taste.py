@@ -85,15 +85,17 @@ class Taste:
             out[part] = np.einsum("ij,ij->i", customers[owner[part]], self._standing[self._at(rows[part])])
         return out
 
-    def nearest(self, customers: Floats, held: ItemAffinities, k: int) -> list[Int64]:
+    def nearest(self, customers: Floats, held: ItemAffinities, k: int, who: Int64 | None = None) -> list[Int64]:
         """Up to ``k`` catalogue rows for each customer, best first: those most to the taste among what is not held.
 
-        customers: for all customers in ``held``, as `customers` gives them. What nothing speaks for is left out.
+        customers: for all customers in ``held``, as `customers` gives them; who: ``int64[m]``, those asked for, all by
+        default. What nothing speaks for is left out.
         """
         found: list[Int64] = []
-        for start in range(0, len(customers), _CUSTOMERS_AT_ONCE):
-            block = customers[start : start + _CUSTOMERS_AT_ONCE] @ self._standing.T
-            for place, taste in enumerate(block, start):
+        places = np.arange(len(customers)) if who is None else who
+        for start in range(0, len(places), _CUSTOMERS_AT_ONCE):
+            own = places[start : start + _CUSTOMERS_AT_ONCE]
+            for place, taste in zip(own.tolist(), customers[own] @ self._standing.T, strict=True):
                 taste[self._at(held.row[held.offsets[place] : held.offsets[place + 1]])] = 0.0
                 found.append(self._best(taste[:-1], k))
         return found

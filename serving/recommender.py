@@ -230,9 +230,9 @@ class Recommender:
         """Merge and rank; raises ScorerError."""
         with watch.stage("candidates"):
             k = DEEP if _narrow(batch.queries) else self._limits.taste
-            liked = batch.model.taste.nearest(batch.tastes, batch.ready.affinities, k)
+            liked = batch.model.taste.nearest(batch.tastes, batch.ready.affinities, k, batch.places)
             proposals = [
-                self._proposals(batch, place, original, liked[original])
+                self._proposals(batch, place, original, liked[place])
                 for place, original in enumerate(batch.places.tolist())
             ]
         with watch.stage("retrieve"):

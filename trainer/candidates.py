@@ -43,7 +43,7 @@ def candidates(
     hot = ordered(window.trend, keys).order[: limits.hot]
     near = None if retriever is None else retriever.nearest(window, customers, limits.two_tower)
     taste = taste or window.taste
-    liked = taste.nearest(taste.customers(window.affinities), window.affinities, limits.taste)
+    liked = taste.nearest(taste.customers(window.affinities), window.affinities, limits.taste, customers)
     rows = []
     for place, customer in enumerate(customers.tolist()):
         proposals = {
@@ -51,7 +51,7 @@ def candidates(
             Source.TRENDING: popular.order[: limits.trending],
             Source.SESSION: session_items(window.sessions, customer, popular, window.categories, limits.session),
             Source.HOT: hot,
-            Source.TASTE: liked[customer],
+            Source.TASTE: liked[place],
         }
         if near is not None:
             proposals[Source.TWO_TOWER] = near[place][near[place] >= 0]

@@ -78,11 +78,13 @@ class Shop:
     def __init__(self) -> None:
         self.asked: list[RecommendationRequest] = []
 
+    def order(self, request: RecommendationRequest) -> list[str]:
+        return ["b", "a"] if request.novelty else ["a", "b"]
+
     def recommend_many(self, requests: Iterable[RecommendationRequest], concurrency: int = 1) -> Iterator[Any]:
         for request in requests:
             self.asked.append(request)
-            order = ["b", "a"] if request.novelty else ["a", "b"]
-            items = [RecommendedItem(item_id=item, score=0.5) for item in order]
+            items = [RecommendedItem(item_id=item, score=0.5) for item in self.order(request)]
             reply = Reply(
                 correlation_id="c",
                 recommendation_id="r",
@@ -141,19 +143,8 @@ def test_the_next_visit_is_the_first_purchase_after_the_cut() -> None:
 class Corner(Shop):
     """Knows what is bought at the corner, and nothing else."""
 
-    def recommend_many(self, requests: Iterable[RecommendationRequest], concurrency: int = 1) -> Iterator[Any]:
-        for request in requests:
-            self.asked.append(request)
-            chosen = ["a", "n"] if request.context else ["b"]
-            items = [RecommendedItem(item_id=item, score=0.5) for item in chosen]
-            reply = Reply(
-                correlation_id="c",
-                recommendation_id="r",
-                customer_id=request.customer_id,
-                status=Status.OK,
-                items=items,
-            )
-            yield SimpleNamespace(request=request, reply=reply, milliseconds=1.0)
+    def order(self, request: RecommendationRequest) -> list[str]:
+        return ["a", "n"] if request.context else ["b"]
 
 
 def test_what_a_context_is_worth(cut: Split) -> None:

@@ -44,6 +44,8 @@ def test_customers_pairs_and_the_nearest(customers, k):
     for place, (rows, liked) in enumerate(zip(customers, TASTE.nearest(found, own, k), strict=True)):
         open_ = [row for row in range(CATALOGUE) if row not in rows and every[place, row] > 1e-6]
         assert liked.tolist() == sorted(open_, key=lambda row: -every[place, row])[:k]
+    [last] = TASTE.nearest(found, own, k, np.array([len(customers) - 1]))
+    assert last.tolist() == liked.tolist()
 
 
 def test_blocks_make_no_difference(monkeypatch):
