@@ -22,7 +22,7 @@ START = 17_000 * DAY
 
 RECIPE = Recipe(
     windows=2, window_days=20, rare=2, held_out=0.2, ranker_batch=512, ranker_epochs=3, tower_batch=128,
-    tower_epochs=10, ranker_bottom=(16,), ranker_top=(16,), ranker_embedding=8, tower_hidden=32, tower_dimension=8,
+    tower_epochs=16, ranker_bottom=(16,), ranker_top=(16,), ranker_embedding=8, tower_hidden=32, tower_dimension=8,
     tower_identity=8, tower_attribute=8, ranker_rate=5e-3, tower_rate=1e-2, least_stacked=50, tree_smallest=5,
 )  # fmt: skip
 
