@@ -35,6 +35,10 @@ ENGAGEMENT = {
 """Weight of an interaction that is no purchase; it decays by a day."""
 
 
+_NOT_HELD = {"pair_recency_days": NEVER_DAYS, "pair_rhythm": -1.0}
+"""What is said of an item that the customer does not hold, where that isn't 0."""
+
+
 @dataclass(frozen=True)
 class Histories:
     """What is known of ``n`` customers' interactions, oldest first.
@@ -211,27 +215,27 @@ def _pair_columns(a: ItemAffinities, who: Int64, candidates: Int64, as_of: Int64
     at = np.minimum(np.searchsorted(pairs, wanted), max(len(pairs) - 1, 0))
     found = pairs[at] == wanted if len(pairs) else np.zeros(len(wanted), dtype=bool)
 
-    def gather(values: npt.NDArray[Any], default: float = 0.0) -> Float64:
-        if len(values) == 0:
-            return np.full(len(wanted), default)
-        return np.where(found, values[at], default).astype(np.float64)
-
     recency = np.maximum(as_of[a.owner] - a.last_at, 0) / DAY
     interval = (a.last_at - a.first_at) / DAY / np.maximum(a.days - 1, 1)
     regular = a.days > 1
     rhythm = np.where(regular, np.minimum(recency / np.maximum(interval, 1e-9), RHYTHM_LIMIT), -1.0)
-    return {
-        "pair_lines": gather(a.lines),
-        "pair_days": gather(a.days),
-        "pair_share_of_days": gather(a.days / np.maximum(a.shopping_days[a.owner], 1)),
-        "pair_recency_days": gather(recency, NEVER_DAYS),
-        "pair_interval_days": gather(np.where(regular, interval, 0.0)),
-        "pair_rhythm": gather(rhythm, -1.0),
-        "pair_trips_since": gather(a.trips_since),
-        "pair_decayed_20": gather(a.decayed_20),
-        "pair_decayed_90": gather(a.decayed_90),
-        "pair_reciprocal_rank": gather(1.0 / (1.0 + a.rank)),
+    known = {
+        "pair_lines": a.lines,
+        "pair_days": a.days,
+        "pair_share_of_days": a.days / np.maximum(a.shopping_days[a.owner], 1),
+        "pair_recency_days": recency,
+        "pair_interval_days": np.where(regular, interval, 0.0),
+        "pair_rhythm": rhythm,
+        "pair_trips_since": a.trips_since,
+        "pair_decayed_20": a.decayed_20,
+        "pair_decayed_90": a.decayed_90,
+        "pair_reciprocal_rank": 1.0 / (1.0 + a.rank),
     }
+    # One row of each pair that is held, and behind them what is said of one that is not: all columns picked at once.
+    table = np.empty((len(known), len(pairs) + 1))
+    for column, (name, values) in zip(table, known.items(), strict=True):
+        column[:-1], column[-1] = values, _NOT_HELD.get(name, 0.0)
+    return dict(zip(known, table[:, np.where(found, at, len(pairs))], strict=True))
 
 
 def _engagement(histories: Histories, catalogue: Catalogue, who: Int64, candidates: Int64, as_of: Int64) -> Float64:

@@ -39,7 +39,8 @@ def popularity(states: ItemStates, as_of: int) -> dict[str, npt.NDArray[np.float
     today, n = as_of // DAY, len(states)
     out = {name: np.zeros(n) for name in (*(f"purchases_{days}d" for days in WINDOWS), "time_weighted_purchases")}
     out["days_since_bought"] = np.full(n, NEVER_DAYS)
-    lately = np.flatnonzero(states["newest_day"] > today - DAYS)  # the others have nothing left to count
+    newest = states["newest_day"]
+    lately = np.flatnonzero((newest > today - DAYS) & (newest < today + DAYS))  # the others have nothing to count
     for start in range(0, len(lately), _ITEMS_AT_ONCE):
         rows = lately[start : start + _ITEMS_AT_ONCE]
         age = today - slot_days(states["newest_day"][rows])

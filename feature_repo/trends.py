@@ -32,7 +32,7 @@ def trend_scores(states: ItemStates, as_of: npt.NDArray[np.int64] | int) -> npt.
     now = np.broadcast_to(np.asarray(as_of, dtype=np.int64) // SLOT, len(states))
     scores = np.zeros(len(states))
     newest = states["hot_slot"]
-    warm = np.flatnonzero(newest > now - SLOTS)
+    warm = np.flatnonzero((newest > now - SLOTS) & (newest < now + SLOTS))
     if len(warm):
         age = now[warm, None] - places(newest[warm], SLOTS)
         weight = np.where(age >= 0, _BY_AGE[np.clip(age, 0, SLOTS - 1)] * (age < SLOTS), 0.0)

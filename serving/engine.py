@@ -37,25 +37,18 @@ class Engine:
     """
 
     def __init__(self, settings: ServingSettings) -> None:
+        self._settings = settings
         topics, kafka = settings.topics, settings.kafka_config()
         self.shop = load_shop(settings.shop)
         self.items, self.live = ItemsTable(self.shop), LiveModel()
-        self.store = OnlineStore(connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1))
+        self.store = self._own_store()
         repository = ModelRepository(settings.models, {RANKER: settings.ranker_instances})
 
         def triton(timeout_s: float) -> TritonClient:
             return TritonClient(settings.triton_url, repository, timeout_s)
 
         guard = self.scorer = GuardedScorer(triton(settings.triton_timeout_ms / 1000))
-        self.service = Service(
-            self.shop,
-            CustomerReader(self.store, self.shop),
-            self.items,
-            self.live,
-            guard,
-            topics.interactions.partitions,
-            stream_clock=settings.clock == "stream",
-        )
+        self.service = self._service(self.store)
         slow_store = OnlineStore(connect(settings.redis_url))
         deleted = DeletedItems(self.items, slow_store, item_catalogue(self.shop))
         loading = threading.Lock()
@@ -64,6 +57,24 @@ class Engine:
             self.live, guard, triton(2.0), loading, self.items, topics, kafka, self.service.default_as_of
         )
         self._health = Health(self.live, guard, triton(2.0), loading)
+
+    def another_service(self) -> Service:
+        """One more service over the same items and models, for another thread."""
+        return self._service(self._own_store())
+
+    def _own_store(self) -> OnlineStore:
+        return OnlineStore(connect(self._settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1))
+
+    def _service(self, store: OnlineStore) -> Service:
+        return Service(
+            self.shop,
+            CustomerReader(store, self.shop),
+            self.items,
+            self.live,
+            self.scorer,
+            self._settings.topics.interactions.partitions,
+            stream_clock=self._settings.clock == "stream",
+        )
 
     def start(self) -> None:
         """Load everything up to now, then follow what comes; returns when the first request may."""

@@ -49,6 +49,7 @@ class ItemsTable:
         self._stale: list[Rows] = []
         self._since: dict[int, list[Rows]] = {}
         self._recorded: set[int] = set()
+        self._today: int | None = None
         self._newest_day = NO_DAY
         self._newest_at = 0
         self.lock = threading.RLock()
@@ -122,8 +123,11 @@ class ItemsTable:
     def trending(self, day: int, *, exact: bool = True) -> Trending:
         """The trending list of a UTC day number, as of the last `refresh_trending`.
 
-        Without `exact` the list of the newest day before that is at hand will do, until someone has asked for this one.
+        Without `exact` the list of the newest day before that is at hand will do, until someone has asked for this one;
+        the newest day asked for like that is kept, however many others are asked for.
         """
+        if not exact:
+            self._today = day if self._today is None else max(day, self._today)
         found = self._trending.get(day)
         if found is None and not exact:
             before = [other for other in list(self._trending) if other < day]
@@ -154,7 +158,7 @@ class ItemsTable:
             self._trending[day] = found
             self._stale += since
             while len(self._trending) > DAYS_KEPT:
-                del self._trending[next(iter(self._trending))]
+                del self._trending[next(other for other in self._trending if other not in (self._today, day))]
         return found
 
     def refresh_trending(self) -> None:

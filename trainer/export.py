@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnxruntime
 import tf2onnx
 from numpy.typing import NDArray
 
+from trainer.factoring import factored
 from trainer.fusion import fuse
 from trainer.stack import SEEN, Stack, with_calibration, with_trees
 from trainer.workflow import Encoded
@@ -23,14 +25,15 @@ class ExportError(RuntimeError):
     """An exported graph that doesn't load or doesn't compute what Keras computes."""
 
 
-def export(function: Any, output: str, path: Path, sample: Encoded) -> float:
+def export(function: Any, output: str, path: Path, sample: Encoded, shared: Sequence[int] = ()) -> float:
     """Write a traced function of (categorical, continuous) as ONNX and compare the two on a sample.
 
     The graph's inputs are `categorical` int32[n, C] and `continuous` float32[n, F]; its only output is `output`.
+    shared: columns of `categorical` that rows mostly have in common with those before; see `trainer.factoring`.
     Returns the largest absolute difference. Raises ExportError where it exceeds `TOLERANCE` or onnxruntime rejects
     the file (the converter's word is not enough: it has written graphs that onnxruntime rejects).
     """
-    onnx.save(fuse(converted(function, output)), str(path))
+    onnx.save(factored(fuse(converted(function, output)), shared), str(path))
     (answer,) = _run(path.name, path.read_bytes(), [output], sample)
     return _difference(path.name, "Keras", answer, function(sample.codes, sample.numbers).numpy())
 
@@ -41,7 +44,7 @@ def export_stack(stack: Stack, path: Path, sample: Encoded) -> float:
     Each part is compared, the trees by what they see in the graph itself: a score that differs in the last digit may
     fall to the other side of a threshold.
     """
-    difference = export(stack.ranker.score, "score", path, sample)
+    difference = export(stack.ranker.score, "score", path, sample, stack.ranker.of_the_query)
     model = onnx.load(str(path))
     expected = stack.ranker.score(sample.codes, sample.numbers).numpy()
     if stack.trees is not None:

@@ -63,6 +63,13 @@ class Graph:
         self.nodes.insert(self.nodes.index(before), new)
         return output
 
+    def replace(self, old: str, new: str) -> None:
+        """Have whoever takes one tensor take another."""
+        for node in self.nodes:
+            for place, name in enumerate(node.input):
+                if name == old:
+                    node.input[place] = new
+
     def finished(self) -> Any:
         """The model without what nothing needs any more."""
         graph = self.model.graph

@@ -22,6 +22,9 @@ from trainer.workflow import Encoded
 
 _ROWS_AT_ONCE = 65_536
 
+QUERY_GROUPS = ("customer", "request")
+"""What all candidates of a query have in common."""
+
 
 def dlrm(columns: Schema, recipe: Recipe) -> mm.Model:
     """DLRM: numbers through the bottom network, dot products of all embeddings with each other and with it."""
@@ -60,12 +63,19 @@ ARCHITECTURES: dict[str, Callable[[Schema, Recipe], mm.Model]] = {
 
 
 class Ranker:
-    """A scorer of (customer, item) pairs with its optimizer."""
+    """A scorer of (customer, item) pairs with its optimizer.
+
+    Attributes
+    ----------
+    of_the_query
+        Places of the categorical columns that all candidates of a query have in common.
+    """
 
     def __init__(self, spec: EncoderSpec, rows: Capacities, recipe: Recipe, architecture: str = "dlrm") -> None:
         self.recipe = recipe
         columns = schema(spec, rows, GROUPS, recipe.ranker_leaves_out)
         self.features = Features(spec, GROUPS, columns.column_names)
+        self.of_the_query = [place for place, c in enumerate(spec.categorical) if c.group in QUERY_GROUPS]
         self.model = ARCHITECTURES[architecture](columns, recipe)
         self.optimizer = mm.LazyAdam(recipe.ranker_rate)
         self.model.compile(optimizer=self.optimizer, metrics=[], run_eagerly=False)

@@ -178,7 +178,7 @@ ROWS = (
             graph(
                 "Waiting for an answer",
                 "short",
-                Query("max(headwater_gateway_queue)", "requests"),
+                Query("max by (queue) (headwater_gateway_queue)", "{{queue}}"),
                 description="What comes when too many wait is told to come back later.",
             ),
         ),

@@ -21,6 +21,7 @@ from serving.gateway.security.security import Security
 from serving.gateway.served_log import ServedLog
 from serving.gateway.settings import GatewaySettings
 from serving.gateway.state import Gateway
+from serving.service import Service
 from serving.similar.similar_items import SimilarItems
 from streams.contracts.observability import READY, configure_logging, logger, serve_metrics
 
@@ -40,9 +41,13 @@ BACKLOG = 512
 def running(settings: GatewaySettings) -> Iterator[Gateway]:
     """All that the handlers share, started; stopped at the end."""
     engine, served = Engine(settings), ServedLog(settings)
-    answering = Answering(
-        engine.service, length=settings.gateway_queue, batch=settings.serving_batch, record=served.write
-    )
+
+    def answers(name: str, service: Service) -> Answering:
+        return Answering(
+            name, service, length=settings.gateway_queue, batch=settings.serving_batch, record=served.write
+        )
+
+    answering, aside = answers("answering", engine.service), answers("aside", engine.another_service())
     publishing, security = Publishing(settings), Security(settings)
     similar = SimilarItems(engine.items, settings.topics, settings.kafka_config(), engine.service.default_as_of)
     try:
@@ -51,10 +56,12 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
         similar.start()
         served.start()
         answering.start()
+        aside.start()
         yield Gateway(
             settings=settings,
             engine=engine,
             answering=answering,
+            aside=aside,
             served=served,
             ready=Ready(settings, engine, answering),
             redis=connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1),
@@ -64,6 +71,7 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
         )
     finally:
         answering.stop()
+        aside.stop()
         served.stop()
         publishing.close()
         similar.stop()

@@ -1,4 +1,4 @@
-"""Answers made in one thread, in batches of what waits; the event loop only waits for them.
+"""Answers made in a thread, in batches of what waits; the event loop only waits for them.
 
 The queue is bounded twice: by its length, and by how long what is in it will take at the pace of the last batches. Who
 would wait in vain is told so at once.
@@ -43,6 +43,8 @@ class Answering:
 
     Parameters
     ----------
+    name
+        Of the thread, and of its queue among the metrics.
     service
         Makes the answers; used by no other thread.
     length
@@ -53,11 +55,14 @@ class Answering:
         Told every answer, after who asked; what is asked of the thread next finds it recorded.
     """
 
-    def __init__(self, service: Service, *, length: int, batch: int, record: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, name: str, service: Service, *, length: int, batch: int, record: Callable[[Answer], None]
+    ) -> None:
         self._service, self._length, self._batch, self._record = service, length, batch, record
         self._waiting: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._pace_s = 0.0
-        self._thread = threading.Thread(target=self._run, name="answering", daemon=True)
+        self._gauge = GATEWAY_QUEUE.labels(name)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._busy_since: float | None = None
 
     def start(self) -> None:
@@ -100,7 +105,7 @@ class Answering:
             raise busy(f"{waiting} requests are waiting already", after_s=max(1, math.ceil(expected_s)))
         done = asyncio.get_running_loop().create_future()
         self._waiting.put(_Task(work, done))
-        GATEWAY_QUEUE.set(waiting + 1)
+        self._gauge.set(waiting + 1)
         return done
 
     def _run(self) -> None:
@@ -143,9 +148,19 @@ class Answering:
 
     def _tell(self, results: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
         try:
-            results[0][0].get_loop().call_soon_threadsafe(_resolve, results, self.waiting)
+            results[0][0].get_loop().call_soon_threadsafe(self._resolve, results, self.waiting)
         except RuntimeError as error:  # the loop has ended, and with it everybody who waited
             log.warning("answers came too late", answers=len(results), why=str(error))
+
+    def _resolve(self, results: Sequence[tuple[asyncio.Future[Any], Any]], waiting: int) -> None:
+        self._gauge.set(waiting)
+        for done, result in results:
+            if done.cancelled():
+                continue
+            if isinstance(result, Exception):
+                done.set_exception(result)
+            else:
+                done.set_result(result)
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
@@ -154,14 +169,3 @@ def _outcome(work: Callable[[], Any]) -> Any:
         return work()
     except Exception as error:
         return error
-
-
-def _resolve(results: Sequence[tuple[asyncio.Future[Any], Any]], waiting: int) -> None:
-    GATEWAY_QUEUE.set(waiting)
-    for done, result in results:
-        if done.cancelled():
-            continue
-        if isinstance(result, Exception):
-            done.set_exception(result)
-        else:
-            done.set_result(result)

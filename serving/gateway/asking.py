@@ -39,7 +39,7 @@ async def answered(
         as_of=as_of,
         visit=visit,
     )
-    answer = await gateway.answering.answer(asked)
+    answer = await (gateway.answering if as_of is None else gateway.aside).answer(asked)
     if answer.reply.status is Status.ERROR:
         raise Problem(500, "internal", "the service failed on this request; its log says why")
     return schemas.reply(answer.reply)

@@ -14,8 +14,7 @@ from serving.gateway.messages import ExplainedAnswer, Feature
 from serving.gateway.problems import Problem, documented
 from serving.gateway.schemas import answers, reply
 from serving.gateway.security.principal import Principal, Scope, requires
-from serving.gateway.served_log import ServedLog
-from serving.gateway.state import Deps
+from serving.gateway.state import Deps, Gateway
 from serving.scorer import ScorerError
 from streams.contracts.requests import ServedRecord
 
@@ -43,17 +42,26 @@ async def explain(
     The features are found by asking the live model again with each input in turn at its usual value, so only answers
     of the live model have them.
     """
-    engine, served = gateway.engine, gateway.served
-    return reply(await gateway.answering.run(lambda: explained(engine, served, recommendation_id, items, features)))
+    engine, record = gateway.engine, await found(gateway, recommendation_id)
+    return reply(await gateway.aside.run(lambda: explained(engine, record, items, features)))
 
 
-def explained(engine: Engine, served: ServedLog, recommendation_id: str, items: int, features: int) -> ExplainedAnswer:
-    """The explanation; raises Problem 404 for an answer that is not among the newest ones."""
-    record = served.find(recommendation_id)
-    if record is None:
-        raise Problem(
-            404, "unknown_recommendation", f"no answer {recommendation_id!r} among those of the last while; ask again"
-        )
+async def found(gateway: Gateway, recommendation_id: str) -> ServedRecord:
+    """The record of an answer; raises Problem 404 where it is not among the newest ones.
+
+    Who has answered a moment ago may not have recorded it yet: each thread is asked once it is done with that.
+    """
+    for thread in (gateway.answering, gateway.aside):
+        record = await thread.run(lambda: gateway.served.find(recommendation_id))
+        if record is not None:
+            return record
+    raise Problem(
+        404, "unknown_recommendation", f"no answer {recommendation_id!r} among those of the last while; ask again"
+    )
+
+
+def explained(engine: Engine, record: ServedRecord, items: int, features: int) -> ExplainedAnswer:
+    """The explanation of a recorded answer."""
     return ExplainedAnswer(
         recommendation_id=record.recommendation_id,
         correlation_id=record.correlation_id,

@@ -28,7 +28,10 @@ class Gateway:
     engine
         Items, live model and online store.
     answering
-        Has recommendations made.
+        Has recommendations made, for now.
+    aside
+        The same for what takes longer than an answer for now, which must not wait for it: answers for another moment,
+        for which all items may have to be put in order first, and explanations.
     served
         Answers as they were given.
     ready
@@ -46,6 +49,7 @@ class Gateway:
     settings: GatewaySettings
     engine: Engine
     answering: Answering
+    aside: Answering
     served: ServedLog
     ready: Ready
     redis: Client

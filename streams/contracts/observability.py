@@ -66,7 +66,7 @@ REQUEST_LAG = Gauge("headwater_request_lag", "Requests not yet answered", ["part
 GATEWAY_SECONDS = Histogram(
     "headwater_gateway_request_seconds", "HTTP requests, by route and status", ["route", "status"], buckets=_FAST
 )
-GATEWAY_QUEUE = Gauge("headwater_gateway_queue", "Requests that wait for an answer")
+GATEWAY_QUEUE = Gauge("headwater_gateway_queue", "Requests that wait for an answer", ["queue"])
 SERVED_LOST = Counter("headwater_gateway_served_lost_total", "Answers that could not be recorded in Kafka")
 
 # Similar items: the process that makes vectors and neighbours, and who answers from them.

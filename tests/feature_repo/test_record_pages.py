@@ -68,7 +68,10 @@ def test_who_is_there_all_the_time_is_listed_while_others_come_and_go(customers:
     assert {f"stays-{n}" for n in range(300)} <= found
 
 
-def test_a_page_ends_where_records_are_few_among_other_keys(customers: RecordStore, client: Client) -> None:
+def test_a_page_ends_where_records_are_few_among_other_keys(
+    customers: RecordStore, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_store, "SCAN_KEYS", 100)
     put(customers, "one", "two")
     put(RecordStore(client, "item"), *(f"item {n}" for n in range(20_000)))
     lengths = [len(page) for page in pages(customers, 10)]

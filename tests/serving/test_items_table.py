@@ -114,6 +114,16 @@ def test_a_new_day_has_the_last_ones_trend_until_it_is_asked_for() -> None:
     assert table.trending(TODAY - 1, exact=False) is not today
 
 
+def test_other_days_do_not_drive_the_present_one_out() -> None:
+    table = items_table(4)
+    today = table.trending(TODAY)
+    assert table.trending(TODAY, exact=False) is today
+    for day in range(TODAY - 9, TODAY):
+        table.trending(day)
+    assert table.trending(TODAY, exact=False) is today
+    assert table.trending(TODAY - 1) is table.trending(TODAY - 1)
+
+
 def test_the_streams_clock_is_the_newest_event_told() -> None:
     table = ItemsTable(SHOP)
     assert table.newest_event_at == 0

@@ -58,6 +58,7 @@ def recorded() -> list[str]:
 @pytest.fixture
 def answering(gate: Gate, recorded: list[str]) -> Iterator[Answering]:
     found = Answering(
+        "answering",
         gate,
         length=5,
         batch=3,
@@ -103,7 +104,7 @@ def test_beyond_its_length_it_refuses_at_once_and_takes_again_later(answering: A
 
 
 def test_who_would_wait_longer_than_a_second_is_refused(gate: Gate) -> None:
-    answering = Answering(gate, length=1000, batch=1, record=lambda _: None)  # type: ignore[arg-type]
+    answering = Answering("answering", gate, length=1000, batch=1, record=lambda _: None)  # type: ignore[arg-type]
     answering._pace_s = 0.4  # as after batches that took so long
     gate.open.set()
 

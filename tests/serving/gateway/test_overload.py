@@ -49,7 +49,7 @@ def test_a_crowd_is_answered_or_told_when_to_come_back(narrow: RunningGateway) -
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["code"] == "busy"
     assert {answer.json()["status"] for answer in answers if answer.status_code == 200} == {"ok"}
-    assert narrow.metric("headwater_gateway_queue") == 0.0
+    assert narrow.metric('headwater_gateway_queue{queue="answering"}') == 0.0
     with narrow.http() as http:
         assert http.get("/customers/ann/recommendations").json()["status"] == "ok"
 
