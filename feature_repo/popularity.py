@@ -43,7 +43,7 @@ def popularity(states: ItemStates, as_of: int) -> dict[str, npt.NDArray[np.float
     lately = np.flatnonzero((newest > today - DAYS) & (newest < today + DAYS))  # the others have nothing to count
     for start in range(0, len(lately), _ITEMS_AT_ONCE):
         rows = lately[start : start + _ITEMS_AT_ONCE]
-        age = today - slot_days(states["newest_day"][rows])
+        age = today - slot_days(newest[rows])
         counts = np.where((age >= 0) & (age < DAYS), states["daily"][rows], 0).astype(np.float64)
         for days in WINDOWS:
             out[f"purchases_{days}d"][rows] = (counts * (age <= days)).sum(axis=1)

@@ -1,7 +1,7 @@
 """Factoring an exported DLRM: what all rows of a request share is computed once a request, not once a candidate.
 
 The rows of one request differ in the item; customer and circumstances are the same in all of them. Their embeddings,
-the dot products among these, and what the first layer makes of them, are two thirds of the network's work. The graph
+the dot products among these, and what the first layer makes of them, are two fifths of the network's time. The graph
 finds out by itself which rows share them, by looking where they change from one row to the next, so that its inputs
 and its output stay as they are, and rows may come in any order: the better they are sorted, the less is computed.
 """
@@ -135,14 +135,11 @@ class _Factoring:
     def _runs(self, codes: str) -> tuple[str, str]:
         """int32[n], the run that each row belongs to, and int64[m], the first row of each run."""
         start, one, last = self._numbers(0), self._numbers(1), self._numbers(-1)
-        first, all_but_last = (
-            self._add("Slice", codes, start, one, start),
-            self._add("Slice", codes, start, last, start),
-        )
-        before = self._add("Concat", first, all_but_last, axis=0)
+        first = self._add("Slice", codes, start, one, start)
+        before = self._add("Concat", first, self._add("Slice", codes, start, last, start), axis=0)
         same = self._add("Cast", self._add("Equal", codes, before), to=onnx.TensorProto.INT32)
         whole = self._add("ReduceMin", same, axes=[1], keepdims=0)
-        run = self._add("CumSum", self._add("Sub", self._keep(np.ones(1, np.int32)), whole), self._scalar(0))
+        run = self._add("CumSum", self._add("Sub", self._keep(np.ones(1, np.int32)), whole), self._keep(np.array(0)))
         none = self._keep(np.full(1, -1, np.int32))
         previous = self._add("Concat", none, self._add("Slice", run, start, last, start), axis=0)
         begins = self._add("Not", self._add("Equal", run, previous))
@@ -187,9 +184,6 @@ class _Factoring:
 
     def _numbers(self, *values: int) -> str:
         return self._keep(np.array(values, np.int64))
-
-    def _scalar(self, value: int) -> str:
-        return self._keep(np.array(value, np.int64))
 
 
 def _flat(grid: NDArray[np.float32]) -> NDArray[np.float32]:

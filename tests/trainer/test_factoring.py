@@ -5,12 +5,11 @@ import onnx
 import onnxruntime
 import pytest
 
-from tests.trainer.small_shop import RECIPE
-from tests.trainer.test_fusion import feed, function, session, spec
+from tests.trainer.test_fusion import feed, function, refuses_codes_beyond, session, spec
 from trainer.export import converted
 from trainer.factoring import factored
 from trainer.fusion import fuse
-from trainer.model_schema import capacities
+from trainer.ranker import QUERY_GROUPS
 
 pytestmark = pytest.mark.trainer
 
@@ -30,7 +29,7 @@ def fused(spec):
 
 @pytest.fixture(scope="module")
 def shared(spec):
-    return [place for place, column in enumerate(spec.categorical) if column.group in ("customer", "request")]
+    return [place for place, column in enumerate(spec.categorical) if column.group in QUERY_GROUPS]
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +81,7 @@ def test_the_customers_vectors_are_looked_up_once(fused, shared, before):
 
 
 def test_a_code_beyond_its_table_is_refused(spec, after, before, shared):
-    inputs = of_customers(before, np.zeros(3, np.int64), shared)
-    for name, rows in capacities(spec).items():
-        for place, column in enumerate(spec.categorical):
-            if column.vocabulary == name and column.name not in RECIPE.ranker_leaves_out:
-                beyond = inputs["categorical"].copy()
-                beyond[1, place] = rows
-                with pytest.raises(Exception, match="out of data bounds"):
-                    after.run(["out"], {**inputs, "categorical": beyond})
+    refuses_codes_beyond(after, of_customers(before, np.zeros(3, np.int64), shared), spec)
 
 
 @pytest.mark.parametrize("architecture", ["dcn", "mlp"])

@@ -74,7 +74,11 @@ def test_columns_are_taken_at_once(architecture, spec):
 
 def test_a_code_beyond_its_table_is_refused_and_not_looked_up_in_another(spec):
     found = session(fuse(converted(function("dlrm", spec), "out")))
-    inputs = feed(found, 2)
+    refuses_codes_beyond(found, feed(found, 2), spec)
+
+
+def refuses_codes_beyond(found, inputs, spec):
+    """Whether a graph refuses each column's first code that its table has no row for."""
     for name, rows in capacities(spec).items():
         for place, column in enumerate(spec.categorical):
             if column.vocabulary == name and column.name not in RECIPE.ranker_leaves_out:
