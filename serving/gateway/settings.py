@@ -20,7 +20,7 @@ class GatewaySettings(ServingSettings):
     gateway_port: int = Field(default=8080, ge=0, le=65535)
 
     gateway_queue: int = Field(default=256, ge=1)
-    """Requests that may wait in each of the two queues, `answering` and `aside`; what comes beyond is refused with 503."""
+    """Requests that may wait in each queue, `answering` and `aside`; what comes then is refused with 503."""
     gateway_max_body_bytes: int = Field(default=4 * 1_048_576, ge=1024)
     gateway_max_bulk: int = Field(default=1000, ge=1)
     """Records in one bulk post."""
