@@ -1,6 +1,6 @@
 """Where benchmarks run: a stack of their own, prepared once and kept, so that only the first run is slow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -17,15 +17,22 @@ ANSWERING = ("streams", "trainer", "serving")
 
 
 @contextmanager
-def shop(console: Console, name: str = "complete_journey", parts: Sequence[str] = ANSWERING) -> Iterator[World]:
+def shop(
+    console: Console,
+    name: str = "complete_journey",
+    parts: Sequence[str] = ANSWERING,
+    given: Mapping[str, str] | None = None,
+) -> Iterator[World]:
     """Give a running stack that knows the year up to the cut and serves a model of it; stop it afterwards.
 
     Parameters
     ----------
     parts
         What is to run, with all it needs; nothing else does, for it would share the processors.
+    given
+        Added to the environment of the parts.
     """
-    world = World.at(STATE / name, name, console, train_every=NEVER)
+    world = World.at(STATE / name, name, console, train_every=NEVER, given=given)
     try:
         world.stack.up(parts)
         world.prepare()

@@ -25,8 +25,14 @@ class Source(IntFlag):
     TASTE = 32
 
 
+SCORED = 200
+"""Items scored for a short list. Lists of 12 are as good with 150 as with 500 (docs/adr/0008-speed-of-an-answer.md)."""
+SCORED_PER_ITEM = 5
+"""Items scored for each one wanted, where that makes more."""
+
+
 class Limits(NamedTuple):
-    """How many items each source may propose, and how many are scored in all."""
+    """How many items each source may propose, and how many are scored in all at most: so many in training."""
 
     two_tower: int = 100
     history: int = 400
@@ -40,6 +46,10 @@ class Limits(NamedTuple):
         """The source's own limit."""
         limit: int = getattr(self, source.name.lower()) if source.name else 0
         return limit
+
+    def scored(self, n: int, least: int) -> Limits:
+        """The same with the total for a list of `n` items: `least`, more for a long list, never more than here."""
+        return self._replace(total=min(self.total, max(least, SCORED_PER_ITEM * n)))
 
 
 LIMITS = Limits()

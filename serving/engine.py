@@ -73,6 +73,7 @@ class Engine:
             self.live,
             self.scorer,
             self._settings.topics.interactions.partitions,
+            candidates=self._settings.candidates,
             stream_clock=self._settings.clock == "stream",
         )
 

@@ -20,7 +20,7 @@ from feature_repo.ragged import Int64, lengths_to_offsets, owners
 from feature_repo.request_context import request_columns
 from feature_repo.sessions import Sessions, sessions
 from feature_repo.trends import slot_of
-from serving.candidates import LIMITS, Candidates, Limits, Rows, Source, alternating, merge
+from serving.candidates import LIMITS, SCORED, Candidates, Limits, Rows, Source, alternating, merge
 from serving.customers import Customers
 from serving.diversity import POOL, diverse, similarities
 from serving.filters import Filter, build
@@ -75,13 +75,25 @@ class Recommender:
         Runs the models.
     clock
         Seconds on the clock that queries' deadlines are by.
+    limits
+        Of the sources, and of what is scored at most.
+    scored
+        Candidates scored for a list, unless it is so long that it takes more.
     """
 
-    def __init__(self, items: ItemsTable, scorer: Scorer, clock: Callable[[], float], limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        items: ItemsTable,
+        scorer: Scorer,
+        clock: Callable[[], float],
+        limits: Limits = LIMITS,
+        scored: int = SCORED,
+    ) -> None:
         self._items = items
         self._scorer = scorer
         self._clock = clock
         self._limits = limits
+        self._scored = scored
 
     def recommend(
         self, queries: Sequence[Query], customers: Customers, model: Snapshot | None, watch: Stopwatch | None = None
@@ -238,10 +250,10 @@ class Recommender:
         with watch.stage("retrieve"):
             retrieved, _ = batch.nearest()
         with watch.stage("candidates"):
-            for filter_, others, found in zip(batch.filters, proposals, retrieved, strict=True):
+            for query, filter_, others, found in zip(batch.queries, batch.filters, proposals, retrieved, strict=True):
                 rows = batch.model.item_rows[found[found >= 0]]
                 others[Source.TWO_TOWER] = filter_.first(rows, self._items.catalogue, self._limits.two_tower)
-                batch.candidates.append(merge(others, self._limits))
+                batch.candidates.append(merge(others, self._limits.scored(query.n, self._scored)))
             offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
             pairs = self._pairs(batch, offsets)
             inputs = self._inputs(batch, pairs, offsets)

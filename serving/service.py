@@ -11,6 +11,7 @@ import redis
 
 from feature_repo.shop import Shop
 from feature_repo.trends import slot_of
+from serving.candidates import SCORED
 from serving.candidates import Source as Mask
 from serving.customers import NO_POSITION, CustomerReader, Customers, joined, nobody
 from serving.inbox import Asked, Refused
@@ -58,6 +59,8 @@ class Service:
     ----------
     partitions
         Partitions of the interactions' topic: a customer's is told in its replies.
+    candidates
+        Scored for a list; see `Recommender`.
     stream_clock
         Whether a request without `as_of` is answered for the newest event of the stream, and not for now.
     now
@@ -73,12 +76,13 @@ class Service:
         scorer: Scorer,
         partitions: int,
         *,
+        candidates: int = SCORED,
         stream_clock: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._shop, self._reader, self._items, self._live = shop, reader, items, live
         self._partitions, self._stream_clock, self._now = partitions, stream_clock, now
-        self._recommender = Recommender(items, scorer, now)
+        self._recommender = Recommender(items, scorer, now, scored=candidates)
 
     def default_as_of(self) -> int:
         """The instant for which a request without `as_of` is answered, microseconds since the epoch."""

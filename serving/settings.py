@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from serving.candidates import LIMITS, SCORED
 from streams.settings import Settings
 
 
@@ -18,6 +19,8 @@ class ServingSettings(Settings):
     """Requests that are answered together when several wait."""
     reply_prefixes: tuple[str, ...] = ()
     """What a request's `reply_to` must begin with; empty: the name of the topic `recommendations`."""
+    candidates: int = Field(default=SCORED, ge=50, le=LIMITS.total)
+    """How many items the models score for a list; for one of more than a fifth of that, five for each item wanted."""
     triton_timeout_ms: int = Field(default=500, ge=1)
     """How long a request waits for Triton before it is answered without."""
     triton_repository: Path | None = None

@@ -25,7 +25,7 @@ from serving.bulk.run import Output, Run, RunError, digest
 from serving.bulk.stage import announced_bundle, lister, load_items, own_bundle
 from serving.bulk.workers import WorkerError, Workers
 from serving.bundle import Bundle, BundleError
-from serving.candidates import LIMITS
+from serving.candidates import LIMITS, SCORED
 from serving.items_table import ItemsTable
 from serving.settings import ServingSettings
 from streams import offline
@@ -67,7 +67,7 @@ PARTS = 16
     "--candidates",
     type=click.IntRange(100, LIMITS.total),
     help="How many items are scored for each customer at most; fewer are faster, and may miss an item.  "
-    f"[default: as online, {LIMITS.total}]",
+    f"[default: as online, {SCORED} unless HEADWATER_CANDIDATES or a long list says otherwise]",
 )
 @click.option("--model", type=int, metavar="VERSION", help="Which model.  [default: the one announced last]")
 @click.option("--part", type=click.IntRange(1), help=f"Customers in a file.  [default: at most {PART}]")
@@ -118,7 +118,7 @@ def command(
             if at is None:  # the stream's clock is in the items; else what is refused is refused before they are loaded
                 items = _items(settings, console)
                 at = _now(items, settings.clock)
-            run = _run(shop.name, bundle, ids, before, at, form, given)
+            run = _run(shop.name, bundle, ids, before, at, form, given, settings.candidates)
             target.begin(run, ids)
             items = items or _items(settings, console)
             with console.status("encoding items"):
@@ -204,9 +204,15 @@ def _run(
     as_of: int,
     form: str | None,
     given: dict[str, int | None],
+    scored: int,
 ) -> Run:
-    """What is asked for: what is given, else what was begun, else the defaults."""
-    numbers = {"n": N, "candidates": LIMITS.total, "part": min(PART, max(BATCH, -(-len(ids) // PARTS)))}
+    """What is asked for: what is given, else what was begun, else the defaults; `scored` is the service's setting."""
+    n = given["n"] or N
+    numbers = {
+        "n": n,
+        "candidates": LIMITS.scored(n, scored).total,
+        "part": min(PART, max(BATCH, -(-len(ids) // PARTS))),
+    }
     if before is not None:
         numbers = {name: getattr(before, name) for name in numbers}
         form = before.format if form is None else form

@@ -24,12 +24,17 @@ class Asked:
 
 
 def latency(console: Console, asked: Asked) -> Figures:
-    """Request to reply over Kafka at 20 and 50 a second, and saturated."""
+    """Request to reply over Kafka at 20 and 50 a second, and saturated; with the most candidates, and as served."""
     from benchmarks import latency as bench
     from benchmarks.stage import shop
+    from serving.candidates import LIMITS, SCORED
 
-    with shop(console) as world:
-        return bench.run(world.settings, world.customers[0])
+    def measured(candidates: int) -> Figures:
+        console.print(f"  [dim]up to {candidates} candidates scored for each request[/]")
+        with shop(console, given={"HEADWATER_CANDIDATES": str(candidates)}) as world:
+            return {"candidates": candidates, **bench.run(world.settings, world.customers[0])}
+
+    return {**measured(LIMITS.total), "as_served": measured(SCORED)}
 
 
 def freshness(console: Console, asked: Asked) -> Figures:

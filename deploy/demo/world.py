@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,8 +47,16 @@ class World:
         return cls.at(state, source, console, train_every, shop)
 
     @classmethod
-    def at(cls, state: Path, source: str, console: Console, train_every: int, shop: str | None = None) -> "World":
-        """Return a world in a directory as it is."""
+    def at(
+        cls,
+        state: Path,
+        source: str,
+        console: Console,
+        train_every: int,
+        shop: str | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> "World":
+        """Return a world in a directory as it is; `given` is added to the environment of its parts."""
         environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_TOPIC",))},
             "HEADWATER_STATE": str(state),
@@ -56,6 +65,7 @@ class World:
             "HEADWATER_TRAIN_EVERY_INTERACTIONS": str(train_every),
             "HEADWATER_TRAIN_EVERY_SECONDS": "86400",
             "HEADWATER_TRITON_TIMEOUT_MS": "5000",  # while training takes both cores, wait for an answer
+            **(given or {}),
         }
         return cls(Site.of(environ), console, source)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from serving.candidates import LIMITS, Limits
+from serving.candidates import LIMITS, SCORED
 from serving.customers import Customers
 from serving.items_table import ItemsTable
 from serving.recommendation import Query, Recommendation
@@ -31,11 +31,6 @@ Read = Callable[[Sequence[str]], Customers]
 """Customers' rows by their ids, in that order."""
 
 
-def limits(total: int) -> Limits:
-    """The service's limits with another total: every source then gives way in proportion, see `candidates.merge`."""
-    return LIMITS._replace(total=total)
-
-
 class Lister:
     """Recommends to many customers, all at one instant.
 
@@ -50,7 +45,7 @@ class Lister:
     n
         Items in a list.
     candidates
-        How many items are scored for each customer, at most.
+        How many items are scored for each customer, at most; every source gives way in proportion.
     """
 
     def __init__(
@@ -62,10 +57,11 @@ class Lister:
         *,
         as_of: int,
         n: int,
-        candidates: int = LIMITS.total,
+        candidates: int = SCORED,
     ) -> None:
         self._items, self._model, self._read = items, model, read
-        self._recommender = Recommender(items, scorer, lambda: 0.0, limits(candidates))
+        limits = LIMITS._replace(total=candidates)
+        self._recommender = Recommender(items, scorer, lambda: 0.0, limits, scored=candidates)
         self._as_of, self._n = as_of, n
 
     def lists(self, ids: Sequence[str]) -> pa.Table:

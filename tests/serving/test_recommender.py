@@ -15,6 +15,7 @@ from feature_repo.encoder import FIRST_CODE, NULL, OUT_OF_VOCABULARY, Encoder
 from feature_repo.items_state import SLOT, empty_items
 from feature_repo.purchases import DAY
 from feature_repo.request_context import request_columns
+from serving.bundle import Bundle
 from serving.candidates import LIMITS, Limits, Source
 from serving.items_table import FeatureRecord
 from serving.local_scorer import LocalScorer
@@ -269,20 +270,33 @@ def test_nothing_left_is_an_empty_answer(recommender: Recommender, model: Snapsh
     assert (len(answer.rows), answer.reason) == (0, None)
 
 
+class Counting(LocalScorer):
+    """Remembers how many rows it was asked to rank."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        self.asked: list[int] = []
+
+    def rank(
+        self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        self.asked.append(len(categorical))
+        return super().rank(version, categorical, continuous)
+
+
 def test_candidates_stay_within_the_limits(model: Snapshot) -> None:
-    seen: list[int] = []
-
-    class Counting(LocalScorer):
-        def rank(
-            self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
-        ) -> NDArray[np.float32]:
-            seen.append(len(categorical))
-            return super().rank(version, categorical, continuous)
-
     limits = Limits(two_tower=20, history=20, trending=20, total=25)
-    recommender = Recommender(TABLE, Counting(model.bundle), lambda: 0.0, limits)
-    ask(recommender, model, Query("ann", AS_OF, 10))
-    assert seen == [25]
+    scorer = Counting(model.bundle)
+    ask(Recommender(TABLE, scorer, lambda: 0.0, limits), model, Query("ann", AS_OF, 10))
+    assert scorer.asked == [25]
+
+
+@pytest.mark.parametrize(("n", "scored"), [(1, 30), (6, 30), (12, 60), (60, 100)])
+def test_a_longer_list_has_more_candidates_up_to_the_limit(model: Snapshot, n: int, scored: int) -> None:
+    scorer = Counting(model.bundle)
+    recommender = Recommender(TABLE, scorer, lambda: 0.0, Limits(total=100), scored=30)
+    [answer] = ask(recommender, model, Query("ann", AS_OF, n))
+    assert (scorer.asked, len(answer.rows)) == ([scored], n)
 
 
 def test_a_bundle_of_another_shop_is_refused(tmp_path: Path) -> None:
