@@ -7,41 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.affinity import Histories, ItemAffinities, affinity
+from feature_repo.affinity import ItemAffinities, affinity
 from feature_repo.catalogue import Catalogue
-from feature_repo.customer_state import CustomerStates
+from feature_repo.histories import Histories
 from feature_repo.items_state import ItemStates
 from feature_repo.popularity import popularity, price
-from feature_repo.preferences import preferences
-from feature_repo.purchases import kept
-from feature_repo.ragged import Int64, owners, select
-from feature_repo.rfm import RFM_STATE, rfm, rfm_state
+from feature_repo.ragged import Int64, owners
+from feature_repo.rfm import RFM_STATE, rfm
 from feature_repo.sessions import Sessions, session_columns, session_pair_columns, sessions
 from feature_repo.shop import Shop
 
 Columns = dict[str, npt.NDArray[Any]]
 """Columns by name: ``object[n]`` of str for categorical ones, ``float64[n]`` for continuous ones."""
-
-_CUSTOMERS_AT_ONCE = 256
-"""Customers whose (customer, attribute value) tables are held at a time."""
-
-
-def customer_features(shop: Shop, states: CustomerStates, catalogue: Catalogue) -> Columns:
-    """Return what is stored of customers, none of it depending on "now".
-
-    Returns
-    -------
-    dict
-        `RFM_STATE`: ``int64[n]``; ``most_purchased_<a>`` and ``last_purchased_<a>`` for each preference attribute:
-        ``object[n]`` of str.
-    """
-    held = kept(states.purchases, states.purchase_offsets)
-    out: Columns = dict(rfm_state(held, states.evicted))
-    rows = catalogue.rows(held.lines["item"])
-    for attribute in shop.preference_attributes:
-        most, last = preferences(held.lines, held.offsets, rows, catalogue, attribute)
-        out[f"most_purchased_{attribute}"], out[f"last_purchased_{attribute}"] = most, last
-    return out
 
 
 def customer_columns(
@@ -137,42 +114,14 @@ def pair_columns(
     as_of
         Microseconds since the epoch: one instant, or ``int64[n]``.
     ready
-        So that nothing is computed twice; for all ``n`` customers, and of use for up to 256 of them.
+        So that nothing is computed twice.
     """
-    n = len(histories)
-    instants = np.broadcast_to(np.asarray(as_of, dtype=np.int64), n)
-    if n <= _CUSTOMERS_AT_ONCE:
-        out = dict(_personal_columns(shop, histories, candidates, candidate_offsets, catalogue, instants, ready))
-        return out | {"trending": trending}
-    parts = []
-    for start in range(0, n, _CUSTOMERS_AT_ONCE):
-        block = np.arange(start, min(n, start + _CUSTOMERS_AT_ONCE), dtype=np.int64)
-        rows, offsets = select(histories.offsets, block)
-        recent, recent_offsets = select(histories.recent_offsets, block)
-        wanted, wanted_offsets = select(candidate_offsets, block)
-        some = Histories(histories.lines[rows], offsets, histories.recent[recent], recent_offsets)
-        parts.append(_personal_columns(shop, some, candidates[wanted], wanted_offsets, catalogue, instants[block]))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | {"trending": trending}
-
-
-def _personal_columns(
-    shop: Shop,
-    histories: Histories,
-    candidates: Int64,
-    candidate_offsets: Int64,
-    catalogue: Catalogue,
-    as_of: npt.NDArray[np.int64],
-    ready: Personal | None = None,
-) -> Columns:
-    found = sessions(histories, catalogue, as_of) if ready is None else ready.sessions
+    instants = np.ascontiguousarray(np.broadcast_to(np.asarray(as_of, dtype=np.int64), len(histories)))
+    found = sessions(histories, catalogue, instants) if ready is None else ready.sessions
     known = None if ready is None else ready.affinities
-    bought = affinity(shop, histories, candidates, candidate_offsets, catalogue, as_of, known)
-    return bought | session_pair_columns(found, owners(candidate_offsets), candidates, catalogue, shop.category)
-
-
-def histories_of(states: CustomerStates) -> Histories:
-    """Return the part of the states that affinities are computed from."""
-    return Histories(states.purchases, states.purchase_offsets, states.recent, states.recent_offsets)
+    bought = affinity(shop, histories, candidates, candidate_offsets, catalogue, instants, known)
+    looked = session_pair_columns(found, owners(candidate_offsets), candidates, catalogue, shop.category)
+    return {**bought, **looked, "trending": trending}
 
 
 def _strings(values: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.object_]:

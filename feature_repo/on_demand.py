@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.affinity import Histories
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import RECENT
+from feature_repo.histories import Histories
 from feature_repo.items_state import ITEM_STATE, NO_DAY, NO_SLOT, TOTALS, empty_items
 from feature_repo.popularity import popularity
 from feature_repo.purchases import DAY, PURCHASE

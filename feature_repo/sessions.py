@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.affinity import Histories
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import EventType
+from feature_repo.histories import Histories
 from feature_repo.purchases import DAY, Purchases
 from feature_repo.ragged import Int64, group_starts, lengths_to_offsets
 
@@ -152,18 +152,29 @@ def session_pair_columns(
     out["session_in_cart"][hit] = found.in_cart[at[hit]]
     if category:
         code = catalogue.attribute(category)
+        own, looked = code[candidates].astype(np.int64), code[found.row]
         values = len(catalogue.codes[category].values)
-        own = code[candidates].astype(np.int64)
-        views = np.bincount(found.owner * values + code[found.row], found.views, len(found.events) * values)
-        out["session_category_views"] = np.where(own > 0, views[who * values + own], 0.0)
+        shelves, at = np.unique(found.owner * values + looked, return_inverse=True)
+        views = np.bincount(at, found.views)
+        wanted = who * values + own
+        place = np.minimum(np.searchsorted(shelves, wanted), len(shelves) - 1)
+        out["session_category_views"] = np.where((own > 0) & (shelves[place] == wanted), views[place], 0.0)
     return out
 
 
 def _lately(time: Int64, offsets: Int64, as_of: Int64) -> tuple[Int64, Int64]:
-    """Return the places of the rows that may belong to a session, and their owners."""
-    age = as_of.repeat(offsets[1:] - offsets[:-1]) - time
-    places = ((age >= 0) & (age < LONGEST)).nonzero()[0]
-    return places, offsets.searchsorted(places, side="right") - 1
+    """Return the places of the rows that may belong to a session, and their owners; each owner's are by time."""
+    places, whose = [], []
+    for who, (now, start, end) in enumerate(
+        zip(as_of.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+    ):
+        if start < end and time[end - 1] > now - LONGEST:  # most customers have not been here for a day
+            first, last = time[start:end].searchsorted((now - LONGEST, now), side="right").tolist()
+            places.append(np.arange(start + first, start + last))
+            whose.append(np.full(last - first, who))
+    if not places:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    return np.concatenate(places), np.concatenate(whose)
 
 
 def _unbroken(time: Int64, owner: Int64, as_of: Int64) -> npt.NDArray[np.bool_]:

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.affinity import ItemAffinities
+from feature_repo.compiled import array, compiled
 from feature_repo.ragged import Int64
 
 Floats = NDArray[np.float32]
 
 _CUSTOMERS_AT_ONCE = 32
-_PAIRS_AT_ONCE = 4_096
 """So few that what is gathered of them stays in the processor's cache."""
+
+_LANES = 8
+"""Sums that a product is added up in, side by side."""
 
 _SIEVE = 16
 
@@ -59,15 +62,7 @@ class Taste:
 
     def customers(self, held: ItemAffinities) -> Floats:
         """``float32[n, d]``: where customers stand by what they hold, 0 for who holds nothing."""
-        n = len(held.offsets) - 1
-        out = np.zeros((n, self._holding.shape[1]), np.float32)
-        for start in range(0, n, _CUSTOMERS_AT_ONCE):
-            offsets = held.offsets[start : start + _CUSTOMERS_AT_ONCE + 1]
-            own = np.flatnonzero(np.diff(offsets))
-            if len(own):
-                rows = self._holding[self._at(held.row[offsets[0] : offsets[-1]])]
-                out[start + own] = np.add.reduceat(rows, offsets[own] - offsets[0], axis=0)
-        return out
+        return _added(self._holding, self._places, held.row, held.offsets)
 
     def pairs(self, customers: Floats, owner: Int64, rows: Int64) -> NDArray[np.float64]:
         """``float64[m]``: the taste of pairs.
@@ -79,11 +74,7 @@ class Taste:
         owner, rows
             ``int64[m]``: places among the customers, and catalogue rows.
         """
-        out = np.empty(len(rows), np.float64)
-        for start in range(0, len(rows), _PAIRS_AT_ONCE):
-            part = slice(start, start + _PAIRS_AT_ONCE)
-            out[part] = np.einsum("ij,ij->i", customers[owner[part]], self._standing[self._at(rows[part])])
-        return out
+        return _products(np.ascontiguousarray(customers), self._standing, self._places, owner, rows)
 
     def nearest(self, customers: Floats, held: ItemAffinities, k: int, who: Int64 | None = None) -> list[Int64]:
         """Up to ``k`` catalogue rows for each customer, best first: those most to the taste among what is not held.
@@ -116,6 +107,40 @@ class Taste:
 
     def _at(self, rows: Int64) -> Int64:
         return self._places[np.minimum(rows, len(self._places) - 1)]
+
+
+@compiled(array(np.float32, 2), array(np.int64), array(np.int64), array(np.int64))
+def _added(table: Floats, places: Int64, rows: Int64, offsets: Int64) -> Floats:
+    """The sum of each customer's rows of the table, in their order: float32[n, d]."""
+    width = table.shape[1]
+    out = np.zeros((len(offsets) - 1, width), np.float32)
+    for who in range(len(offsets) - 1):
+        for i in range(offsets[who], offsets[who + 1]):
+            place = places[min(rows[i], len(places) - 1)]
+            for k in range(width):
+                out[who, k] += table[place, k]
+    return out
+
+
+@compiled(array(np.float32, 2), array(np.float32, 2), array(np.int64), array(np.int64), array(np.int64))
+def _products(customers: Floats, table: Floats, places: Int64, owner: Int64, rows: Int64) -> NDArray[np.float64]:
+    """The product of each pair's customer and row of the table, float64[m]; by itself or among others the same."""
+    width = table.shape[1]
+    out = np.empty(len(rows), np.float64)
+    lanes = np.empty(_LANES, np.float32)
+    for i in range(len(rows)):
+        who, place = owner[i], places[min(rows[i], len(places) - 1)]
+        lanes[:] = 0.0
+        for k in range(0, width - width % _LANES, _LANES):
+            for lane in range(_LANES):
+                lanes[lane] += customers[who, k + lane] * table[place, k + lane]
+        total = np.float32(0.0)
+        for k in range(width - width % _LANES, width):
+            total += customers[who, k] * table[place, k]
+        for lane in range(_LANES):
+            total += lanes[lane]
+        out[i] = total
+    return out
 
 
 NO_TASTE = Taste(np.zeros(0, np.int64), np.zeros((0, 1), np.float32), np.zeros((0, 1), np.float32))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.ragged import group_starts
+from feature_repo.compiled import array, compiled
 
 Rows = NDArray[np.int64]
 
@@ -84,18 +84,41 @@ def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidat
     relative to its source's limit; ties go to the smaller catalogue row.
     """
     parts = [(source, rows[: limits.of(source)]) for source, rows in proposals.items()]
-    rows = np.concatenate([part for _, part in parts]) if parts else np.zeros(0, np.int64)
-    place = np.concatenate([np.arange(len(part)) / limits.of(source) for source, part in parts] or [np.zeros(0)])
-    mask = np.repeat(
-        np.array([source for source, _ in parts], np.uint8), np.array([len(part) for _, part in parts], np.int64)
-    )
-    if not len(rows):
-        return Candidates(rows, mask)
-    order = np.argsort(rows, kind="stable")
-    starts = group_starts(rows[order])
-    distinct, sources = rows[order[starts]], np.bitwise_or.reduceat(mask[order], starts)
+    if not sum(len(part) for _, part in parts):
+        return Candidates(np.zeros(0, np.int64), np.zeros(0, np.uint8))
+    rows = np.concatenate([part for _, part in parts])
+    masks = np.array([source for source, _ in parts], np.uint8)
+    own = np.array([(len(part), limits.of(source)) for source, part in parts], np.int64)
+    distinct, sources, best = _distinct(np.argsort(rows, kind="stable"), rows, own, masks)
     if len(distinct) <= limits.total:
         return Candidates(distinct, sources)
-    best = np.minimum.reduceat(place[order], starts)
-    chosen = np.sort(np.lexsort((distinct, best))[: limits.total])
+    chosen = np.sort(np.argsort(best, kind="stable")[: limits.total])
     return Candidates(distinct[chosen], sources[chosen])
+
+
+@compiled(array(np.int64), array(np.int64), array(np.int64, 2), array(np.uint8))
+def _distinct(
+    order: Rows, rows: Rows, parts: Rows, masks: NDArray[np.uint8]
+) -> tuple[Rows, NDArray[np.uint8], NDArray[np.float64]]:
+    """Each row once, ascending, with the mask of its sources and its best place, relative to its source's limit.
+
+    order: sorts ``rows``, which are the sources' one behind the other; parts: ``int64[s, 2]``, each source's number of
+    rows and its limit; masks: ``uint8[s]``.
+    """
+    mask, place = np.empty(len(rows), np.uint8), np.empty(len(rows), np.float64)
+    at = 0
+    for source in range(len(masks)):
+        for k in range(parts[source, 0]):
+            mask[at], place[at] = masks[source], k / parts[source, 1]
+            at += 1
+    distinct, sources = np.empty(len(rows), np.int64), np.empty(len(rows), np.uint8)
+    best = np.empty(len(rows), np.float64)
+    last = -1
+    for i in order:
+        if last < 0 or distinct[last] != rows[i]:
+            last += 1
+            distinct[last], sources[last], best[last] = rows[i], mask[i], place[i]
+        else:
+            sources[last] |= mask[i]
+            best[last] = min(best[last], place[i])
+    return distinct[: last + 1], sources[: last + 1], best[: last + 1]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.affinity import Histories
 from feature_repo.customer_state import RECENT
+from feature_repo.histories import Histories
 from feature_repo.online_store import POSITION, OnlineStore
 from feature_repo.purchases import PURCHASE
 from feature_repo.ragged import Int64, lengths_to_offsets, select

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from feature_repo.catalogue import Catalogue
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerStates, EventType
 from feature_repo.events import Events
 from feature_repo.fold import fold
+from feature_repo.histories import histories_of
 from feature_repo.keys import event_keys, item_keys
-from feature_repo.materialise import customer_features, histories_of
 from feature_repo.shop import Shop
 from serving.customers import NO_POSITION, Customers
 from streams.contracts.events import InteractionType

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feature_repo.affinity import Histories
+from feature_repo.histories import Histories
 from feature_repo.materialise import Columns, pair_columns
 from feature_repo.ragged import lengths_to_offsets, select
 from feature_repo.taste import Taste

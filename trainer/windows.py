@@ -13,10 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.affinity import Histories, ItemAffinities, item_affinities
+from feature_repo.affinity import ItemAffinities, item_affinities
 from feature_repo.catalogue import Catalogue
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import EventType
-from feature_repo.materialise import Columns, customer_columns, customer_features, histories_of, item_columns
+from feature_repo.histories import Histories, histories_of
+from feature_repo.materialise import Columns, customer_columns, item_columns
 from feature_repo.point_in_time import Log, Snapshot, snapshots
 from feature_repo.purchases import DAY
 from feature_repo.sessions import Sessions, sessions

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from feature_repo import fences
 from feature_repo.catalogue import Catalogue
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerRow, CustomerStates
-from feature_repo.materialise import customer_features
 from feature_repo.online_store import POSITION, OnlineStore, Outcome, Outcomes, Posted
 from feature_repo.rows import Selection
 from feature_repo.shop import Shop

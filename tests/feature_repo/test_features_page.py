@@ -7,7 +7,7 @@ import pytest
 
 from feature_repo.columns import columns
 from feature_repo.shop import load_shop
-from serving.candidates import LIMITS, Source
+from serving.candidates import LIMITS, SCORED, SCORED_PER_ITEM, Source
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/features.md").read_text(encoding="utf-8")
@@ -55,4 +55,5 @@ def test_sources_and_their_limits_are_as_described() -> None:
     table = PAGE.split("## Candidates", 1)[1].split("\n## ", 1)[0]
     rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", table, re.MULTILINE)
     assert {name: int(limit) for name, limit in rows} == {s.name.lower(): LIMITS.of(s) for s in Source if s.name}
-    assert f"Of more than {LIMITS.total} " in table
+    assert f"{SCORED} are scored for an answer" in table
+    assert f"{SCORED_PER_ITEM} for each item wanted where that makes more; never more than {LIMITS.total}" in table

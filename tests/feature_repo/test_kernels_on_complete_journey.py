@@ -9,14 +9,9 @@ import pytest
 from feature_repo.affinity import item_affinities
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.columns import MODEL_CONTINUOUS, names
-from feature_repo.materialise import (
-    Personal,
-    customer_columns,
-    customer_features,
-    histories_of,
-    item_columns,
-    pair_columns,
-)
+from feature_repo.customer_features import customer_features
+from feature_repo.histories import histories_of
+from feature_repo.materialise import Personal, customer_columns, item_columns, pair_columns
 from feature_repo.point_in_time import log_of, snapshots
 from feature_repo.purchases import DAY
 from feature_repo.ragged import lengths_to_offsets

@@ -11,8 +11,8 @@ from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.customer_state import CustomerStates, EventType, Limits
 from feature_repo.events import Events
 from feature_repo.fold import fold
+from feature_repo.histories import histories_of
 from feature_repo.keys import item_key
-from feature_repo.materialise import histories_of
 from feature_repo.sessions import Sessions, session_columns, session_pair_columns, sessions
 
 MINUTE = 60_000_000

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from feature_repo.catalogue import Catalogue
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import RECENT, CustomerStates
 from feature_repo.items_state import ITEM_STATE, SLOT, TOTALS, empty_items
-from feature_repo.materialise import customer_features
 from feature_repo.on_demand import CUSTOMER_RFM, CUSTOMER_SESSION, ITEM_POPULARITY
 from feature_repo.online_store import POSITION, VERSION, OnlineStore, Outcome
 from feature_repo.popularity import popularity

@@ -8,7 +8,8 @@ import pytest
 
 from feature_repo.catalogue import CatalogueItem
 from feature_repo.customer_state import Limits
-from feature_repo.materialise import histories_of, pair_columns
+from feature_repo.histories import histories_of
+from feature_repo.materialise import pair_columns
 from feature_repo.ragged import lengths_to_offsets
 from feature_repo.shop import load_shop
 from streams.sources.complete_journey import CompleteJourney

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from feature_repo.catalogue import CatalogueItem
 from feature_repo.customer_state import Limits
-from feature_repo.materialise import histories_of, pair_columns
+from feature_repo.histories import histories_of
+from feature_repo.materialise import pair_columns
 from feature_repo.shop import Shop
 from tests.parity.oracle.check import check_features, check_pairs
 from tests.parity.oracle.oracle import Bounds, Oracle

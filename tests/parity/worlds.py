@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerStates, Limits
 from feature_repo.events import Events
 from feature_repo.fold import fold
+from feature_repo.histories import histories_of
 from feature_repo.items_state import ItemStates, apply_deltas, empty_items
 from feature_repo.keys import event_keys, item_keys
-from feature_repo.materialise import customer_features, histories_of
 from feature_repo.point_in_time import TYPE_CODES
 from feature_repo.popularity import popularity, price
 from feature_repo.purchases import kept

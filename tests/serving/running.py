@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.encoder import Encoder
-from feature_repo.materialise import customer_features
 from feature_repo.online_store import POSITION, PROFILE_VERSION, OnlineStore
 from feature_repo.purchases import DAY
 from feature_repo.redis_commands import connect

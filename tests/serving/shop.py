@@ -8,11 +8,12 @@ import numpy as np
 
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.columns import columns
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import RECENT, CustomerRow, CustomerStates, EventType
 from feature_repo.encoder import CategoricalInput, ContinuousInput, EncoderSpec
+from feature_repo.histories import histories_of
 from feature_repo.items_state import empty_items
 from feature_repo.keys import item_key
-from feature_repo.materialise import customer_features, histories_of
 from feature_repo.purchases import DAY, PURCHASE
 from feature_repo.shop import Shop
 from serving.customers import Customers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from feature_repo.affinity import Histories
 from feature_repo.customer_state import RECENT, EventType
+from feature_repo.histories import Histories
 from feature_repo.items_state import empty_items
 from feature_repo.keys import item_key
 from feature_repo.purchases import DAY, PURCHASE

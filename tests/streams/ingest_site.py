@@ -16,12 +16,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
 
 from feature_repo.catalogue import Catalogue
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerRow, CustomerStates
 from feature_repo.events import Outcome
 from feature_repo.fold import Folded, fold
 from feature_repo.item_partials import ItemPartials
 from feature_repo.items_state import TOTALS, apply_deltas, empty_items, total
-from feature_repo.materialise import customer_features
 from feature_repo.online_store import OnlineStore
 from feature_repo.redis_commands import connect
 from feature_repo.rows import Selection

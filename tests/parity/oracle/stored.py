@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.affinity import Histories
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.customer_state import RECENT
+from feature_repo.histories import Histories
 from feature_repo.items_state import ITEM_STATE, empty_items
 from feature_repo.keys import item_keys
 from feature_repo.materialise import pair_columns

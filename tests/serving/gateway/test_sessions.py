@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
+from feature_repo.customer_features import customer_features
 from feature_repo.customer_state import CustomerRow, CustomerStates
-from feature_repo.materialise import customer_features
 from feature_repo.online_store import POSITION
 from feature_repo.views import customer_purchases
 from streams.contracts.codec import decode

@@ -1,0 +1,198 @@
+"""The loops of `feature_repo.affinity`, compiled; customers' rows lie end to end, see `feature_repo.ragged`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.compiled import INTEGER, array, compiled
+from feature_repo.purchases import DAY, PURCHASE, Purchases
+from feature_repo.ragged import Int64
+from feature_repo.rfm import NEVER_DAYS
+
+Float64 = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
+
+SHORT_DAYS, LONG_DAYS = 20.0, 90.0
+"""Time constants of the decayed counts, in days."""
+
+RHYTHM_LIMIT = 10.0
+"""Largest ratio of the time since the last purchase to the usual interval."""
+
+INTS, FLOATS, CODES, LINES = array(np.int64), array(np.float64), array(np.int32), array(PURCHASE)
+
+
+@compiled(LINES, INTS, INTS, INTS)
+def weighed(
+    lines: Purchases, offsets: Int64, rows: Int64, as_of: Int64
+) -> tuple[Int64, Int64, Int64, Int64, Float64, Float64, Int64]:
+    """Weigh the lines of known items by their age.
+
+    lines: ``PURCHASE[m]``, each customer's by time; rows: ``int64[m]`` of the catalogue, -1 where unknown; as_of:
+    ``int64[n]``. Returns offsets ``int64[n + 1]`` and, for each line, its owner, row, time, exp(-age / 20 d),
+    exp(-age / 90 d), and which of the customer's shopping days it was on, from 1.
+    """
+    n, m = len(as_of), len(rows)
+    kept = np.zeros(n + 1, np.int64)
+    owner, row, time = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
+    short, long, day = np.empty(m, np.float64), np.empty(m, np.float64), np.empty(m, np.int64)
+    k = 0
+    for who in range(n):
+        days, latest = 0, np.int64(0)
+        for i in range(offsets[who], offsets[who + 1]):
+            if rows[i] < 0:
+                continue
+            at = lines[i].time
+            age = max(as_of[who] - at, 0) / DAY
+            if days == 0 or at // DAY != latest:
+                days, latest = days + 1, at // DAY
+            owner[k], row[k], time[k], day[k] = who, rows[i], at, days
+            short[k], long[k] = np.exp(-age / SHORT_DAYS), np.exp(-age / LONG_DAYS)
+            k += 1
+        kept[who + 1] = k
+    return kept, owner[:k], row[:k], time[:k], short[:k], long[:k], day[:k]
+
+
+@compiled(INTS, INTS, INTS, INTS, FLOATS, FLOATS, INTS, INTS)
+def paired(
+    order: Int64, owner: Int64, row: Int64, time: Int64, short: Float64, long: Float64, day: Int64, offsets: Int64
+) -> tuple[Int64, Int64, Int64, Int64, Int64, Int64, Float64, Float64, Int64, Int64, Int64]:
+    """Add up the lines of each (customer, item) pair.
+
+    order: ``int64[l]`` sorts the lines by customer, row and time; the others as `weighed` returns them. Returns pairs'
+    customers, rows, lines, days with a line, first and last times, both decayed counts and the customer's shopping days
+    since the last line, ``[p]`` each; where each customer's pairs begin, and its shopping days.
+    """
+    m, n = len(order), len(offsets) - 1
+    whose, which, lines, days = (
+        np.empty(m, np.int64),
+        np.empty(m, np.int64),
+        np.empty(m, np.int64),
+        np.empty(m, np.int64),
+    )
+    first, last, since = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
+    decayed_20, decayed_90 = np.empty(m, np.float64), np.empty(m, np.float64)
+    begin, shopping_days = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+    for who in range(n):
+        if offsets[who + 1] > offsets[who]:
+            shopping_days[who] = day[offsets[who + 1] - 1]
+    p, latest = -1, np.int64(0)
+    for i in order:
+        who = owner[i]
+        if p < 0 or which[p] != row[i] or whose[p] != who:
+            p, latest = p + 1, np.int64(0)
+            whose[p], which[p], first[p], lines[p], days[p] = who, row[i], time[i], 0, 0
+            decayed_20[p], decayed_90[p] = 0.0, 0.0
+            begin[who + 1] += 1
+        lines[p] += 1
+        if day[i] != latest:
+            days[p], latest = days[p] + 1, day[i]
+        last[p], since[p] = time[i], shopping_days[who] - day[i]
+        decayed_20[p] += short[i]
+        decayed_90[p] += long[i]
+    for who in range(n):
+        begin[who + 1] += begin[who]
+    p += 1
+    return (
+        whose[:p], which[:p], lines[:p], days[:p], first[:p], last[:p], decayed_20[:p], decayed_90[:p], since[:p],
+        begin, shopping_days,
+    )  # fmt: skip
+
+
+@compiled(INTS, INTS, INTS, INTS, INTS, INTS, FLOATS, FLOATS, INTS, INTS, INTS, INTS, INTS, INTS)
+def pair_columns(
+    row: Int64, offsets: Int64, lines: Int64, days: Int64, first_at: Int64, last_at: Int64, decayed_20: Float64,
+    decayed_90: Float64, rank: Int64, since: Int64, shopping_days: Int64, candidates: Int64, candidate_offsets: Int64,
+    as_of: Int64,
+) -> Float64:  # fmt: skip
+    """Look each customer's candidates up among its pairs: ``float64[10, c]``, as `affinity.PAIR_COLUMNS` has them."""
+    out = np.zeros((10, len(candidates)), np.float64)
+    for who in range(len(as_of)):
+        start, end = offsets[who], offsets[who + 1]
+        own = row[start:end]
+        for c in range(candidate_offsets[who], candidate_offsets[who + 1]):
+            p = start + np.searchsorted(own, candidates[c])
+            if p == end or row[p] != candidates[c]:
+                out[3, c], out[5, c] = NEVER_DAYS, -1.0
+                continue
+            recency = max(as_of[who] - last_at[p], 0) / DAY
+            out[0, c], out[1, c] = lines[p], days[p]
+            out[2, c] = days[p] / max(shopping_days[who], 1)
+            out[3, c], out[5, c] = recency, -1.0
+            if days[p] > 1:
+                interval = (last_at[p] - first_at[p]) / DAY / (days[p] - 1)
+                out[4, c], out[5, c] = interval, min(recency / max(interval, 1e-9), RHYTHM_LIMIT)
+            out[6, c], out[7, c], out[8, c] = since[p], decayed_20[p], decayed_90[p]
+            out[9, c] = 1.0 / (1.0 + rank[p])
+    return out
+
+
+@compiled(CODES, INTEGER, INTS)
+def codes_of(code: Int32, values: int, rows: Int64) -> Int64:
+    """Each row's code, ``int64[k]``; 0 where it is not below ``values``: another thread may be writing codes."""
+    out = np.zeros(len(rows), np.int64)
+    for i in range(len(rows)):
+        if rows[i] < len(code) and code[rows[i]] < values:
+            out[i] = code[rows[i]]
+    return out
+
+
+@compiled(INTS, INTS, INTS, FLOATS, CODES, INTEGER, INTS, INTS, INTS)
+def category_columns(
+    offsets: Int64, row: Int64, time: Int64, weight: Float64, code: Int32, values: int, candidates: Int64,
+    candidate_offsets: Int64, as_of: Int64,
+) -> Float64:  # fmt: skip
+    """What each customer bought of the candidates' categories: ``float64[3, c]``, as `affinity.CATEGORY_COLUMNS`.
+
+    offsets, row, time, weight: of the lines; code: ``int32[catalogue]``, below ``values``, 0 for none.
+    """
+    out = np.zeros((3, len(candidates)), np.float64)
+    lines, last, weights = np.zeros(values, np.int64), np.zeros(values, np.int64), np.zeros(values, np.float64)
+    bought, reciprocal = np.empty(values, np.int64), np.zeros(values, np.float64)
+    line_code, candidate_code = codes_of(code, values, row), codes_of(code, values, candidates)
+    for who in range(len(as_of)):
+        count = 0
+        for i in range(offsets[who], offsets[who + 1]):
+            own = line_code[i]
+            if lines[own] == 0:
+                bought[count] = own
+                count += 1
+            lines[own] += 1
+            last[own] = time[i]
+            weights[own] += weight[i]
+        for c in range(candidate_offsets[who], candidate_offsets[who + 1]):
+            own = candidate_code[c]
+            if own == 0 or lines[own] == 0:
+                out[1, c] = NEVER_DAYS
+                continue
+            if reciprocal[own] == 0.0:
+                before = 0
+                for other in bought[:count]:
+                    if weights[other] > weights[own] or (weights[other] == weights[own] and other < own):
+                        before += 1
+                reciprocal[own] = 1.0 / (1.0 + before)
+            out[0, c], out[1, c], out[2, c] = lines[own], max(as_of[who] - last[own], 0) / DAY, reciprocal[own]
+        for own in bought[:count]:
+            lines[own], weights[own], reciprocal[own] = 0, 0.0, 0.0
+    return out
+
+
+@compiled(INTS, INTS, FLOATS, CODES, INTEGER, INTS, INTS)
+def shares(
+    offsets: Int64, row: Int64, weight: Float64, code: Int32, values: int, candidates: Int64, candidate_offsets: Int64
+) -> Float64:
+    """The share of each customer's lines, by weight, that have the candidate's code: ``float64[c]``, 0 for code 0."""
+    out = np.zeros(len(candidates), np.float64)
+    weights = np.zeros(values, np.float64)
+    line_code, candidate_code = codes_of(code, values, row), codes_of(code, values, candidates)
+    for who in range(len(offsets) - 1):
+        total = 0.0
+        for i in range(offsets[who], offsets[who + 1]):
+            weights[line_code[i]] += weight[i]
+            total += weight[i]
+        for c in range(candidate_offsets[who], candidate_offsets[who + 1]):
+            if candidate_code[c] > 0 and total > 0.0:
+                out[c] = weights[candidate_code[c]] / total
+        for i in range(offsets[who], offsets[who + 1]):
+            weights[line_code[i]] = 0.0
+    return out
