@@ -4,7 +4,9 @@ What repeat purchases follow is rhythm: how often, how regularly and how long ag
 how much of what they buy lies near it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +38,7 @@ PAIR_COLUMNS = (
 CATEGORY_COLUMNS = ("category_lines", "category_recency_days", "category_reciprocal_rank")
 
 
-@dataclass(frozen=True)
-class KeptLines:
+class KeptLines(NamedTuple):
     """Lines of known items of which something is left, each customer's by time.
 
     offsets: ``int64[n + 1]``; row, time: ``int64[l]``; weight_90: ``float64[l]``, exp(-age / 90 d).
@@ -145,7 +146,6 @@ def affinity(
         90 days, that have the candidate's value.
     """
     a = item_affinities(histories, catalogue, as_of) if ready is None else ready
-    k = a.kept
     pairs = loops.pair_columns(
         a.row, a.offsets, a.lines, a.days, a.first_at, a.last_at, a.decayed_20, a.decayed_90, a.rank, a.trips_since,
         a.shopping_days, candidates, candidate_offsets, as_of,
@@ -153,23 +153,24 @@ def affinity(
     out = dict(zip(PAIR_COLUMNS, pairs, strict=True))
     out["pair_engagement"] = _engagement(histories, catalogue, owners(candidate_offsets), candidates, as_of)
     if shop.category:
-        code, values = _codes(catalogue, shop.category)
         columns = loops.category_columns(
-            k.offsets, k.row, k.time, k.weight_90, code, values, candidates, candidate_offsets, as_of
-        )
+            *a.kept, *_codes(catalogue, (shop.category,)), candidates, candidate_offsets, as_of
+        )  # fmt: skip
         out |= zip(CATEGORY_COLUMNS, columns, strict=True)
-    for attribute in shop.preference_attributes:
-        code, values = _codes(catalogue, attribute)
-        out[f"share_of_{attribute}"] = loops.shares(
-            k.offsets, k.row, k.weight_90, code, values, candidates, candidate_offsets
-        )
+    if shop.preference_attributes:
+        codes = _codes(catalogue, shop.preference_attributes)
+        columns = loops.shares(a.offsets, a.row, a.decayed_90, *codes, candidates, candidate_offsets)
+        out |= {f"share_of_{name}": share for name, share in zip(shop.preference_attributes, columns, strict=True)}
     return out
 
 
-def _codes(catalogue: Catalogue, attribute: str) -> tuple[npt.NDArray[np.int32], int]:
-    """Each item's code of an attribute, and how many codes there are."""
-    code = catalogue.attribute(attribute)  # before its values: a writer beside us only ever adds some
-    return code, len(catalogue.codes[attribute].values)
+def _codes(catalogue: Catalogue, attributes: Sequence[str]) -> tuple[npt.NDArray[np.int32], Int64, Int64]:
+    """The items' codes, the columns of these attributes among them, and how many values each attribute has."""
+    return (
+        catalogue.table(),
+        np.array([catalogue.attributes.index(name) for name in attributes], np.int64),
+        np.array([len(catalogue.codes[name].values) for name in attributes], np.int64),
+    )
 
 
 def _engagement(histories: Histories, catalogue: Catalogue, who: Int64, candidates: Int64, as_of: Int64) -> Float64:

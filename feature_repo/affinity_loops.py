@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.compiled import INTEGER, array, compiled
+from feature_repo.compiled import array, compiled
 from feature_repo.purchases import DAY, PURCHASE, Purchases
 from feature_repo.ragged import Int64
 from feature_repo.rfm import NEVER_DAYS
@@ -19,7 +19,7 @@ SHORT_DAYS, LONG_DAYS = 20.0, 90.0
 RHYTHM_LIMIT = 10.0
 """Largest ratio of the time since the last purchase to the usual interval."""
 
-INTS, FLOATS, CODES, LINES = array(np.int64), array(np.float64), array(np.int32), array(PURCHASE)
+INTS, FLOATS, CODES, LINES = array(np.int64), array(np.float64), array(np.int32, 2), array(PURCHASE)
 
 
 @compiled(LINES, INTS, INTS, INTS)
@@ -127,72 +127,101 @@ def pair_columns(
     return out
 
 
-@compiled(CODES, INTEGER, INTS)
-def codes_of(code: Int32, values: int, rows: Int64) -> Int64:
-    """Each row's code, ``int64[k]``; 0 where it is not below ``values``: another thread may be writing codes."""
-    out = np.zeros(len(rows), np.int64)
+@compiled(CODES, INTS, INTS, INTS)
+def codes_of(table: Int32, columns: Int64, values: Int64, rows: Int64) -> Int64:
+    """Each row's codes in some columns of the table, ``int64[k, a]``.
+
+    A code that is not below its column's ``values`` counts as 0, and so does a row that is not in the table: another
+    thread may be writing.
+    """
+    out = np.zeros((len(rows), len(columns)), np.int64)
     for i in range(len(rows)):
-        if rows[i] < len(code) and code[rows[i]] < values:
-            out[i] = code[rows[i]]
+        if rows[i] < len(table):
+            for a in range(len(columns)):
+                code = table[rows[i], columns[a]]
+                if code < values[a]:
+                    out[i, a] = code
     return out
 
 
-@compiled(INTS, INTS, INTS, FLOATS, CODES, INTEGER, INTS, INTS, INTS)
+@compiled(INTS, INTS, INTS, FLOATS, CODES, INTS, INTS, INTS, INTS, INTS)
 def category_columns(
-    offsets: Int64, row: Int64, time: Int64, weight: Float64, code: Int32, values: int, candidates: Int64,
-    candidate_offsets: Int64, as_of: Int64,
-) -> Float64:  # fmt: skip
+    offsets: Int64,
+    row: Int64,
+    time: Int64,
+    weight_90: Float64,
+    table: Int32,
+    columns: Int64,
+    values: Int64,
+    candidates: Int64,
+    candidate_offsets: Int64,
+    as_of: Int64,
+) -> Float64:
     """What each customer bought of the candidates' categories: ``float64[3, c]``, as `affinity.CATEGORY_COLUMNS`.
 
-    offsets, row, time, weight: of the lines; code: ``int32[catalogue]``, below ``values``, 0 for none.
+    offsets, row, time, weight_90: of the lines, added up one by one, so that categories of the same baskets tie; table,
+    columns, values: where the category's codes are, as `codes_of` takes them; code 0 is no category.
     """
     out = np.zeros((3, len(candidates)), np.float64)
-    lines, last, weights = np.zeros(values, np.int64), np.zeros(values, np.int64), np.zeros(values, np.float64)
-    bought, reciprocal = np.empty(values, np.int64), np.zeros(values, np.float64)
-    line_code, candidate_code = codes_of(code, values, row), codes_of(code, values, candidates)
+    count, last, weight = np.zeros(values[0], np.int64), np.zeros(values[0], np.int64), np.zeros(values[0], np.float64)
+    bought, reciprocal = np.empty(values[0], np.int64), np.zeros(values[0], np.float64)
+    held, wanted = codes_of(table, columns, values, row), codes_of(table, columns, values, candidates)
     for who in range(len(as_of)):
-        count = 0
+        different = 0
         for i in range(offsets[who], offsets[who + 1]):
-            own = line_code[i]
-            if lines[own] == 0:
-                bought[count] = own
-                count += 1
-            lines[own] += 1
+            own = held[i, 0]
+            if count[own] == 0:
+                bought[different] = own
+                different += 1
+            count[own] += 1
             last[own] = time[i]
-            weights[own] += weight[i]
+            weight[own] += weight_90[i]
         for c in range(candidate_offsets[who], candidate_offsets[who + 1]):
-            own = candidate_code[c]
-            if own == 0 or lines[own] == 0:
+            own = wanted[c, 0]
+            if own == 0 or count[own] == 0:
                 out[1, c] = NEVER_DAYS
                 continue
             if reciprocal[own] == 0.0:
                 before = 0
-                for other in bought[:count]:
-                    if weights[other] > weights[own] or (weights[other] == weights[own] and other < own):
+                for other in bought[:different]:
+                    if weight[other] > weight[own] or (weight[other] == weight[own] and other < own):
                         before += 1
                 reciprocal[own] = 1.0 / (1.0 + before)
-            out[0, c], out[1, c], out[2, c] = lines[own], max(as_of[who] - last[own], 0) / DAY, reciprocal[own]
-        for own in bought[:count]:
-            lines[own], weights[own], reciprocal[own] = 0, 0.0, 0.0
+            out[0, c], out[1, c], out[2, c] = count[own], max(as_of[who] - last[own], 0) / DAY, reciprocal[own]
+        for own in bought[:different]:
+            count[own], weight[own], reciprocal[own] = 0, 0.0, 0.0
     return out
 
 
-@compiled(INTS, INTS, FLOATS, CODES, INTEGER, INTS, INTS)
+@compiled(INTS, INTS, FLOATS, CODES, INTS, INTS, INTS, INTS)
 def shares(
-    offsets: Int64, row: Int64, weight: Float64, code: Int32, values: int, candidates: Int64, candidate_offsets: Int64
+    offsets: Int64,
+    row: Int64,
+    decayed_90: Float64,
+    table: Int32,
+    columns: Int64,
+    values: Int64,
+    candidates: Int64,
+    candidate_offsets: Int64,
 ) -> Float64:
-    """The share of each customer's lines, by weight, that have the candidate's code: ``float64[c]``, 0 for code 0."""
-    out = np.zeros(len(candidates), np.float64)
-    weights = np.zeros(values, np.float64)
-    line_code, candidate_code = codes_of(code, values, row), codes_of(code, values, candidates)
+    """The share of each customer's purchases that have the candidate's codes: ``float64[a, c]``, 0 for code 0.
+
+    offsets, row, decayed_90: of the pairs; table, columns, values: as `codes_of` takes them.
+    """
+    out = np.zeros((len(columns), len(candidates)), np.float64)
+    weight = np.zeros((len(columns), max(values)), np.float64)
+    held, wanted = codes_of(table, columns, values, row), codes_of(table, columns, values, candidates)
     for who in range(len(offsets) - 1):
         total = 0.0
         for i in range(offsets[who], offsets[who + 1]):
-            weights[line_code[i]] += weight[i]
-            total += weight[i]
+            total += decayed_90[i]
+            for a in range(len(columns)):
+                weight[a, held[i, a]] += decayed_90[i]
         for c in range(candidate_offsets[who], candidate_offsets[who + 1]):
-            if candidate_code[c] > 0 and total > 0.0:
-                out[c] = weights[candidate_code[c]] / total
+            for a in range(len(columns)):
+                if wanted[c, a] > 0 and total > 0.0:
+                    out[a, c] = weight[a, wanted[c, a]] / total
         for i in range(offsets[who], offsets[who + 1]):
-            weights[line_code[i]] = 0.0
+            for a in range(len(columns)):
+                weight[a, held[i, a]] = 0.0
     return out

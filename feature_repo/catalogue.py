@@ -86,7 +86,9 @@ class Catalogue:
         self._keys = np.zeros(0, dtype=np.uint64)
         self._available = np.zeros(0, dtype=bool)
         self._price = np.zeros(0, dtype=np.int64)
-        self._attribute: dict[str, npt.NDArray[np.int32]] = {n: np.zeros(0, dtype=np.int32) for n in attributes}
+        self._place = {name: place for place, name in enumerate(attributes)}
+        # An item's codes lie side by side, for whoever wants one of them wants the others, too.
+        self._code = np.zeros((0, len(attributes)), dtype=np.int32)
         self._sorted = _Index.of(np.zeros(0, dtype=np.uint64))
 
     def __len__(self) -> int:
@@ -109,7 +111,11 @@ class Catalogue:
 
     def attribute(self, name: str) -> npt.NDArray[np.int32]:
         """Return ``int32[n]``: each item's code of an attribute."""
-        return self._attribute[name][: len(self)]
+        return self._code[: len(self), self._place[name]]
+
+    def table(self) -> npt.NDArray[np.int32]:
+        """Return ``int32[n, len(attributes)]``: each item's codes of all attributes, in the attributes' order."""
+        return self._code[: len(self)]
 
     def attribute_values(self, name: str) -> npt.NDArray[np.object_]:
         """Return ``object[n]``: each item's value of an attribute, ``""`` where it has none."""
@@ -145,8 +151,8 @@ class Catalogue:
         self.names[row] = item.name
         self._available[row] = item.available
         self._price[row] = item.price
-        for name in self.attributes:
-            self._attribute[name][row] = self.codes[name].code(item.attributes.get(name, ""))
+        for place, name in enumerate(self.attributes):
+            self._code[row, place] = self.codes[name].code(item.attributes.get(name, ""))
         return row
 
     def ensure(self, item_ids: Iterable[str]) -> Int64:
@@ -186,13 +192,9 @@ class Catalogue:
         self._capacity = max(1024, 2 * self._capacity)
 
         def grown(old: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            new = np.zeros(self._capacity, dtype=old.dtype)
+            new = np.zeros((self._capacity, *old.shape[1:]), dtype=old.dtype)
             new[: len(old)] = old
             return new
 
-        self._keys, self._available, self._price = (
-            grown(self._keys),
-            grown(self._available),
-            grown(self._price),
-        )
-        self._attribute = {name: grown(codes) for name, codes in self._attribute.items()}
+        self._keys, self._available = grown(self._keys), grown(self._available)
+        self._price, self._code = grown(self._price), grown(self._code)

@@ -71,8 +71,9 @@ class Sessions:
 def sessions(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> Sessions:
     """Return each customer's session at ``as_of: int64[n]`` microseconds; what lies after it does not count."""
     n = len(histories)
-    recent, recent_owner = _lately(histories.recent["time"], histories.recent_offsets, as_of)
-    lines, line_owner = _lately(histories.lines["time"], histories.offsets, as_of)
+    here = _here(histories, as_of)
+    recent, recent_owner = _lately(histories.recent["time"], histories.recent_offsets, as_of, here)
+    lines, line_owner = _lately(histories.lines["time"], histories.offsets, as_of, here)
     if len(recent) + len(lines) == 0:
         return _none(n)
     touches, bought = histories.recent[recent], histories.lines[lines]
@@ -162,18 +163,31 @@ def session_pair_columns(
     return out
 
 
-def _lately(time: Int64, offsets: Int64, as_of: Int64) -> tuple[Int64, Int64]:
-    """Return the places of the rows that may belong to a session, and their owners; each owner's are by time."""
-    places, whose = [], []
-    for who, (now, start, end) in enumerate(
-        zip(as_of.tolist(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-    ):
-        if start < end and time[end - 1] > now - LONGEST:  # most customers have not been here for a day
-            first, last = time[start:end].searchsorted((now - LONGEST, now), side="right").tolist()
-            places.append(np.arange(start + first, start + last))
-            whose.append(np.full(last - first, who))
-    if not places:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+def _here(histories: Histories, as_of: Int64) -> list[int]:
+    """Return the customers whose newest interaction is so new that a session may go on; most have none."""
+    lately = as_of - GAP
+    new = _newest(histories.lines["time"], histories.offsets) >= lately
+    new |= _newest(histories.recent["time"], histories.recent_offsets) >= lately
+    found: list[int] = np.flatnonzero(new).tolist()
+    return found
+
+
+def _newest(time: Int64, offsets: Int64) -> Int64:
+    """Return ``int64[n]``: the time of each owner's last row, `NEVER` where there is none."""
+    some = offsets[1:] > offsets[:-1]
+    newest = np.full(len(some), NEVER)
+    newest[some] = time[offsets[1:][some] - 1]
+    return newest
+
+
+def _lately(time: Int64, offsets: Int64, as_of: Int64, owners: list[int]) -> tuple[Int64, Int64]:
+    """Return the places of these owners' rows of the last day, and their owners; each owner's rows are by time."""
+    places, whose = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for who in owners:
+        start, end = int(offsets[who]), int(offsets[who + 1])
+        first, last = time[start:end].searchsorted((as_of[who] - LONGEST, as_of[who]), side="right").tolist()
+        places.append(np.arange(start + first, start + last))
+        whose.append(np.full(last - first, who))
     return np.concatenate(places), np.concatenate(whose)
 
 

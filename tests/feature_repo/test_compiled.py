@@ -14,7 +14,7 @@ from feature_repo.compiled import INTEGER, array, compiled
 
 def test_another_type_is_refused_and_not_compiled_on_the_way() -> None:
     with pytest.raises(TypeError, match="No matching definition"):
-        codes_of(np.zeros(3, np.int16), 2, np.zeros(1, np.int64))
+        codes_of(np.zeros((3, 1), np.int16), np.zeros(1, np.int64), np.ones(1, np.int64), np.zeros(1, np.int64))
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,14 @@ def test_another_type_is_refused_and_not_compiled_on_the_way() -> None:
     ids=["not to be written to", "with gaps", "at an odd address"],
 )
 def test_any_array_of_the_type_is_read(rows: NDArray[np.int64]) -> None:
-    assert codes_of(np.array([5, 6, 7], np.int32), 8, rows).tolist() == [7, 5]
+    table = np.array([[5], [6], [7]], np.int32)
+    assert codes_of(table, np.array([0]), np.array([8]), rows).tolist() == [[7], [5]]
 
 
 def test_codes_that_another_thread_adds_meanwhile_count_as_none() -> None:
-    code = np.array([0, 3, 9], np.int32)  # there were 4 codes when they were counted
-    assert codes_of(code, 4, np.array([0, 1, 2, 3])).tolist() == [0, 3, 0, 0]
+    table = np.array([[0, 1], [3, 2], [9, 1]], np.int32)  # of the first there were 4 codes when they were counted
+    found = codes_of(table, np.array([1, 0]), np.array([3, 4]), np.array([0, 1, 2, 3]))
+    assert found.tolist() == [[1, 0], [2, 3], [1, 0], [0, 0]]
 
 
 def test_without_a_place_to_keep_it_a_loop_is_compiled_all_the_same() -> None:
