@@ -4,7 +4,6 @@ What repeat purchases follow is rhythm: how often, how regularly and how long ag
 how much of what they buy lies near it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,8 +14,9 @@ from feature_repo import affinity_loops as loops
 from feature_repo.catalogue import Catalogue
 from feature_repo.customer_state import EventType
 from feature_repo.histories import Histories
-from feature_repo.purchases import DAY, kept
-from feature_repo.ragged import Int64, owners
+from feature_repo.purchases import kept
+from feature_repo.ragged import Int64
+from feature_repo.session_loops import engagement
 from feature_repo.shop import Shop
 
 Float64 = npt.NDArray[np.float64]
@@ -29,6 +29,8 @@ ENGAGEMENT = {
     EventType.RATING: 1.0,
 }
 """Weight of an interaction that is no purchase; it decays by a day."""
+
+_WEIGHTS = np.array([ENGAGEMENT.get(kind, 0.0) for kind in EventType])
 
 
 PAIR_COLUMNS = (
@@ -151,39 +153,17 @@ def affinity(
         a.shopping_days, candidates, candidate_offsets, as_of,
     )  # fmt: skip
     out = dict(zip(PAIR_COLUMNS, pairs, strict=True))
-    out["pair_engagement"] = _engagement(histories, catalogue, owners(candidate_offsets), candidates, as_of)
+    out["pair_engagement"] = engagement(
+        histories.recent, histories.recent_offsets, catalogue.rows(histories.recent["item"]), _WEIGHTS, candidates,
+        candidate_offsets, as_of,
+    )  # fmt: skip
     if shop.category:
         columns = loops.category_columns(
-            *a.kept, *_codes(catalogue, (shop.category,)), candidates, candidate_offsets, as_of
+            *a.kept, *catalogue.codes_of((shop.category,)), candidates, candidate_offsets, as_of
         )  # fmt: skip
         out |= zip(CATEGORY_COLUMNS, columns, strict=True)
     if shop.preference_attributes:
-        codes = _codes(catalogue, shop.preference_attributes)
+        codes = catalogue.codes_of(shop.preference_attributes)
         columns = loops.shares(a.offsets, a.row, a.decayed_90, *codes, candidates, candidate_offsets)
         out |= {f"share_of_{name}": share for name, share in zip(shop.preference_attributes, columns, strict=True)}
     return out
-
-
-def _codes(catalogue: Catalogue, attributes: Sequence[str]) -> tuple[npt.NDArray[np.int32], Int64, Int64]:
-    """The items' codes, the columns of these attributes among them, and how many values each attribute has."""
-    return (
-        catalogue.table(),
-        np.array([catalogue.attributes.index(name) for name in attributes], np.int64),
-        np.array([len(catalogue.codes[name].values) for name in attributes], np.int64),
-    )
-
-
-def _engagement(histories: Histories, catalogue: Catalogue, who: Int64, candidates: Int64, as_of: Int64) -> Float64:
-    if len(histories.recent) == 0:
-        return np.zeros(len(candidates))
-    row, owner = catalogue.rows(histories.recent["item"]), owners(histories.recent_offsets)
-    weight = np.zeros(len(EventType))
-    weight[list(ENGAGEMENT)] = list(ENGAGEMENT.values())
-    age = np.maximum(as_of[owner] - histories.recent["time"], 0) / DAY
-    value = weight[histories.recent["type"]] * np.exp(-age)
-    width = len(catalogue) + 1
-    cells, at = np.unique(owner * width + row + 1, return_inverse=True)
-    sums = np.bincount(at, value)
-    wanted = who * width + candidates + 1
-    place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
-    return np.where(cells[place] == wanted, np.maximum(sums[place], 0.0), 0.0)

@@ -1,6 +1,6 @@
 """The shop's items in arrays: ids, keys, attributes as codes, availability, price."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,9 +113,21 @@ class Catalogue:
         """Return ``int32[n]``: each item's code of an attribute."""
         return self._code[: len(self), self._place[name]]
 
-    def table(self) -> npt.NDArray[np.int32]:
-        """Return ``int32[n, len(attributes)]``: each item's codes of all attributes, in the attributes' order."""
-        return self._code[: len(self)]
+    def codes_of(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int32], Int64, Int64]:
+        """Return where the codes of some attributes are, for compiled loops.
+
+        Returns
+        -------
+        table : int32[n, len(attributes)]
+            Each item's codes of all attributes.
+        columns, values : int64[len(names)]
+            Which of its columns are these attributes', and how many values each has.
+        """
+        return (
+            self._code[: len(self)],
+            np.array([self._place[name] for name in names], dtype=np.int64),
+            np.array([len(self.codes[name].values) for name in names], dtype=np.int64),
+        )
 
     def attribute_values(self, name: str) -> npt.NDArray[np.object_]:
         """Return ``object[n]``: each item's value of an attribute, ``""`` where it has none."""

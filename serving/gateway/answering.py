@@ -26,8 +26,6 @@ T = TypeVar("T")
 
 PATIENCE_S = 1.0
 """Longer than this nobody is kept waiting: it is the default deadline of a request."""
-LETTING_SEND_S = 0.0001
-"""So long the interpreter is left to the event loop, which has answers to send, before they are recorded here."""
 SMOOTHING = 0.2
 """Weight of the newest batch in the pace."""
 
@@ -140,8 +138,6 @@ class Answering:
         if asked:
             answers = self._service.answer([request for _, request in asked])
             self._tell([(task.done, answer) for (task, _), answer in zip(asked, answers, strict=True)])
-            if not self.waiting:
-                time.sleep(LETTING_SEND_S)
             for answer in answers:
                 self._record(answer)
         for task in wanted:
