@@ -13,6 +13,7 @@ from feature_repo.request_context import request_columns
 from feature_repo.shop import Shop
 from feature_repo.taste import Taste
 from serving.bundle import Bundle
+from serving.candidates import LIMITS, SCORED
 from serving.ranking import top
 from serving.triton.ranker import Ranker
 from serving.triton.retriever import Retriever
@@ -49,7 +50,8 @@ def lists(
     tables = bundle.taste()
     assert tables is not None
     taste = Taste.of(tables, proposals.rows)
-    pairs = candidates(present, catalogue.keys, np.flatnonzero(present.known), proposals, taste)
+    known, limits = np.flatnonzero(present.known), LIMITS.scored(n, SCORED)
+    pairs = candidates(present, catalogue.keys, known, proposals, taste, limits)
     offsets = offsets_by_customer(pairs, len(inputs.log.customer_ids))
     groups = {
         "customer": {name: values[pairs.customer] for name, values in present.customers.items()},
