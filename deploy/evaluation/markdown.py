@@ -1,5 +1,6 @@
 """The evaluation's tables as Markdown, ready for docs/evaluation.md."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,8 @@ def _line(cells: list[str]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}".removeprefix("0")
+    """Four digits without the zero before the point: `.3864`, `-.0010`."""
+    return "" if value is None else re.sub(r"^(-?)0\.", r"\1.", f"{value:z.4f}")
 
 
 def _interval(figures: Mapping[str, Any], metric: str) -> str:

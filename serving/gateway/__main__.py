@@ -63,7 +63,7 @@ def running(settings: GatewaySettings) -> Iterator[Gateway]:
             answering=answering,
             aside=aside,
             served=served,
-            ready=Ready(settings, engine, answering),
+            ready=Ready(settings, engine, [answering, aside]),
             redis=connect(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, retries=1),
             publishing=publishing,
             security=security,

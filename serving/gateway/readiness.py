@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import anyio.to_thread
 import msgspec
@@ -47,9 +48,15 @@ class Readiness(msgspec.Struct, kw_only=True):
 
 
 class Ready:
-    """Checks what the gateway needs."""
+    """Checks what the gateway needs.
 
-    def __init__(self, settings: GatewaySettings, engine: Engine, answering: Answering) -> None:
+    Parameters
+    ----------
+    answering
+        Every thread that answers: one that is stuck is enough for a new start.
+    """
+
+    def __init__(self, settings: GatewaySettings, engine: Engine, answering: Sequence[Answering]) -> None:
         self._engine, self._answering = engine, answering
         self._admin = AdminClient({**settings.kafka_config(), "socket.timeout.ms": int(KAFKA_TIMEOUT_S * 1000)})
         self._topic = settings.topics.interactions.name
@@ -58,8 +65,8 @@ class Ready:
         self._found: tuple[float, Readiness] | None = None
 
     def alive(self) -> Liveness:
-        """Whether the thread that answers does."""
-        return Liveness(alive=self._answering.stuck_s < STUCK_S)
+        """Whether all threads that answer do."""
+        return Liveness(alive=all(each.stuck_s < STUCK_S for each in self._answering))
 
     async def check(self) -> Readiness:
         """How things are, or were a second ago."""

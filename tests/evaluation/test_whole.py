@@ -76,6 +76,14 @@ def test_the_table_has_the_best_first_and_the_thesis_beside_it() -> None:
     assert rows[2].rstrip().endswith("-")
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.3864, ".3864"), (-0.001, "-.0010"), (-0.00001, ".0000"), (1.0, "1.0000"), (10.0, "10.0000")]
+)
+def test_a_figure_has_no_zero_before_its_point(value: float, text: str) -> None:
+    own = {"customers": 1, "ndcg_at_10": value, "ndcg_at_10_interval": [value, value]}
+    assert f"| {text} ({text}–{text}) |" in markdown.ranking({"served": own, "baselines": {}, "served_minus": {}})
+
+
 def test_the_same_tables_as_markdown() -> None:
     rows = markdown.scoring(scored()).splitlines()
     assert [row.split(" | ")[0] for row in rows[2:]] == ["| DLRM", "| Random Forest", "| FM"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
 from deploy.stack.stack import Stack
+from serving.gateway.readiness import STUCK_S, Ready
+from serving.gateway.settings import GatewaySettings
 from tests.deploy.test_stack import site
 from tests.serving.gateway.running import RunningGateway, running_gateway
 from tests.serving.running import until
@@ -27,6 +32,13 @@ def test_a_gateway_with_all_it_needs_is_ready(http: httpx.Client) -> None:
     }
     assert answer.headers["cache-control"] == "no-store"
     assert http.get("/health/live").json() == {"alive": True}
+
+
+@pytest.mark.parametrize(("stuck_s", "alive"), [((0.0, 0.0), True), ((0.0, STUCK_S), False), ((math.inf, 0.0), False)])
+def test_each_thread_that_answers_must_live(stuck_s: tuple[float, float], alive: bool) -> None:
+    answering: Any = [SimpleNamespace(stuck_s=each) for each in stuck_s]
+    engine: Any = None
+    assert Ready(GatewaySettings(), engine, answering).alive().alive is alive
 
 
 def test_what_goes_is_told_and_so_is_what_comes_back(kafka: str, triton: TritonServer, tmp_path: Path) -> None:
