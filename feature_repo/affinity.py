@@ -99,7 +99,7 @@ def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArr
     rows = catalogue.rows(held.lines["item"])
     offsets, owner, row, time, short, long, day = loops.weighed(held.lines, held.offsets, rows, as_of)
     width = int(row.max(initial=0)) + 1
-    order = np.argsort(owner * width + row, kind="stable")  # lines stay in the order of time within a pair
+    order = (owner * width + row).argsort(kind="stable")  # lines stay in the order of time within a pair
     whose, which, lines, days, first, last, decayed_20, decayed_90, since, begin, shopping_days = loops.paired(
         order, owner, row, time, short, long, day, offsets
     )

@@ -188,10 +188,10 @@ class Catalogue:
         if len(index.keys) == 0:
             return np.full(len(keys), -1, dtype=np.int64)
         rows: Int64 = index.slots[(keys & index.mask).astype(np.int64)]
-        astray = np.flatnonzero(index.keys_by_row[rows] != keys)
+        astray = (index.keys_by_row[rows] != keys).nonzero()[0]
         if len(astray):
             wanted = keys[astray]
-            at = np.minimum(np.searchsorted(index.keys, wanted), len(index.keys) - 1)
+            at = np.minimum(index.keys.searchsorted(wanted), len(index.keys) - 1)
             rows[astray] = np.where(index.keys[at] == wanted, index.rows[at], -1)
         return rows
 

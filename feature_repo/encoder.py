@@ -135,6 +135,7 @@ class _Group:
         self.lookups = [(c.name, codes[c.vocabulary]) for c in spec.categorical if c.group == group]
         continuous = [c for c in spec.continuous if c.group == group]
         self.continuous = tuple(c.name for c in continuous)
+        self._names = (*(name for name, _ in self.lookups), *self.continuous)
         self._logs = np.flatnonzero([c.log for c in continuous])
         self._mean = np.array([c.mean for c in continuous], np.float32)
         self._scale = np.array([1.0 / c.deviation if c.deviation else 0.0 for c in continuous], np.float32)
@@ -142,16 +143,18 @@ class _Group:
         self._clip = None if spec.clip is None else np.float32(spec.clip)
 
     def length(self, columns: Mapping[str, NDArray[Any]]) -> int:
-        names = [name for name, _ in self.lookups] + list(self.continuous)
-        for name in names:
-            if name not in columns:
-                raise KeyError(f"the {self.group} columns lack {name!r}, which the model takes")
-        lengths = {len(columns[name]) for name in names}
+        try:
+            lengths = {len(columns[name]) for name in self._names}
+        except KeyError as missing:
+            raise KeyError(f"the {self.group} columns lack {missing}, which the model takes") from None
         if len(lengths) > 1:
             raise ValueError(f"the {self.group} columns have different lengths: {sorted(lengths)}")
         return lengths.pop() if lengths else len(next(iter(columns.values()), ()))
 
     def codes(self, columns: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.int32]:
+        if n == 1:  # a customer, a request: one array in place of one a column
+            found = [codes.get(columns[name][0], OUT_OF_VOCABULARY) for name, codes in self.lookups]
+            return np.array(found, np.int32).reshape(1, -1)
         matrix = np.empty((n, len(self.lookups)), np.int32)
         for place, (name, codes) in enumerate(self.lookups):
             values: Sequence[str] = columns[name].tolist()

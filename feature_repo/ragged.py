@@ -11,7 +11,7 @@ Int64 = npt.NDArray[np.int64]
 
 def owners(offsets: Int64) -> Int64:
     """Return ``int64[m]``: for each row its owner, from ``offsets: int64[n + 1]``."""
-    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
+    return np.arange(len(offsets) - 1, dtype=np.int64).repeat(offsets[1:] - offsets[:-1])
 
 
 def offsets_of(owner: Int64, n: int) -> Int64:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.entity_key import feature_field, timestamp_field
-from feature_repo.value_proto import Value, ValueType, decode, decode_int64, decode_timestamp
+from feature_repo.value_proto import Value, ValueType, decode, decode_int64, decode_strings, decode_timestamp
 from feature_repo.views import Entity, ViewLayout
 
 
@@ -120,9 +120,13 @@ class Rows:
         """``bool[n]``: whether the entity has any of the selected views or fields."""
         return np.array([any(value is not None for value in row) for row in self.raw], dtype=np.bool_)
 
-    def _column(self, view: str, feature: str) -> tuple[list[bytes | None], ValueType]:
+    def _column(self, view: str, feature: str) -> tuple[Sequence[bytes | None], ValueType]:
         at, kind = self.selection.position(view, feature)
-        return [row[at] for row in self.raw], kind
+        return self._columns[at], kind
+
+    @cached_property
+    def _columns(self) -> list[tuple[bytes | None, ...]]:
+        return list(zip(*self.raw, strict=True)) or [()] * len(self.selection.fields)
 
     def event_times(self, view: str) -> npt.NDArray[np.int64]:
         """Return ``int64[n]``: a view's event times in microseconds since the epoch, -1 if there is no row."""
@@ -140,7 +144,8 @@ class Rows:
 
     def strings(self, view: str, feature: str) -> list[str]:
         """Return a STRING feature, ``""`` where there is no value."""
-        return [value if isinstance(value, str) else "" for value in self.values(view, feature)]
+        stored, kind = self._column(view, feature)
+        return decode_strings(kind, stored)
 
     def blobs(self, view: str, feature: str) -> list[bytes]:
         """Return a BYTES feature, ``b""`` where there is no value."""
@@ -148,7 +153,7 @@ class Rows:
 
     def own_field(self, field: str) -> list[bytes | None]:
         """Return one of Headwater's own fields as it is stored, ``None`` where it is not."""
-        return self._column("", field)[0]
+        return list(self._column("", field)[0])
 
     def versions(self, field: str, missing: int = -2) -> npt.NDArray[np.int64]:
         """Return a version field as ``int64[n]``, ``missing`` where there is none."""

@@ -101,8 +101,8 @@ class Taste:
             width = len(taste) // deep
             maxima = taste[: width * deep].reshape(deep, width).max(axis=0)
             least = np.partition(maxima, width - k)[width - k]
-        chosen = np.flatnonzero((taste >= least) & (taste > 0.0))
-        rows: Int64 = self.rows[chosen[np.argsort(-taste[chosen], kind="stable")][:k]]
+        chosen = ((taste >= least) & (taste > 0.0)).nonzero()[0]
+        rows: Int64 = self.rows[chosen[(-taste[chosen]).argsort(kind="stable")][:k]]
         return rows
 
     def _at(self, rows: Int64) -> Int64:

@@ -31,6 +31,9 @@ SCORED_PER_ITEM = 5
 """Items scored for each one wanted, where that makes more."""
 
 
+_FIELD = {source: source.name.lower() for source in Source if source.name}
+
+
 class Limits(NamedTuple):
     """How many items each source may propose, and how many are scored in all at most: so many in training."""
 
@@ -44,7 +47,7 @@ class Limits(NamedTuple):
 
     def of(self, source: Source) -> int:
         """The source's own limit."""
-        limit: int = getattr(self, source.name.lower()) if source.name else 0
+        limit: int = getattr(self, _FIELD[source])
         return limit
 
     def scored(self, n: int, least: int) -> Limits:
@@ -89,10 +92,11 @@ def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidat
     rows = np.concatenate([part for _, part in parts])
     masks = np.array([source for source, _ in parts], np.uint8)
     own = np.array([(len(part), limits.of(source)) for source, part in parts], np.int64)
-    distinct, sources, best = _distinct(np.argsort(rows, kind="stable"), rows, own, masks)
+    distinct, sources, best = _distinct(rows.argsort(kind="stable"), rows, own, masks)
     if len(distinct) <= limits.total:
         return Candidates(distinct, sources)
-    chosen = np.sort(np.argsort(best, kind="stable")[: limits.total])
+    chosen = best.argsort(kind="stable")[: limits.total]
+    chosen.sort()
     return Candidates(distinct[chosen], sources[chosen])
 
 

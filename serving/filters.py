@@ -30,7 +30,7 @@ class Filter:
 
     def allowed(self, rows: Rows, catalogue: Catalogue) -> NDArray[np.bool_]:
         """bool[len(rows)]: is the item available, not excluded and of a wanted category?"""
-        keep: NDArray[np.bool_] = catalogue.available[rows].copy()
+        keep: NDArray[np.bool_] = catalogue.available[rows]
         if len(self.excluded):
             keep &= ~np.isin(rows, self.excluded)
         if self.categories is not None:

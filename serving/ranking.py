@@ -18,7 +18,7 @@ def top(scores: NDArray[np.floating[Any]], keys: NDArray[np.uint64], n: int) -> 
     if n < len(scores):
         # Everything that may be among the first n: the n-th best score and what ties with it.
         least = -np.partition(-scores, n - 1)[n - 1]
-        places = np.flatnonzero(scores >= least)
+        places = (scores >= least).nonzero()[0]
     else:
         places = np.arange(len(scores))
     order: Rows = places[np.lexsort((keys[places], -scores[places]))][:n].astype(np.int64)

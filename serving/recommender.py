@@ -265,7 +265,7 @@ class Recommender:
         """What every source but the two-tower proposes for a query, best first."""
         query, filter_, catalogue = batch.queries[place], batch.filters[place], self._items.catalogue
         a, limits, trending = batch.ready.affinities, self._limits, self._trending(query)
-        ranked = _of(a, original)[np.argsort(a.rank[a.offsets[original] : a.offsets[original + 1]])]
+        ranked = _of(a, original)[a.rank[a.offsets[original] : a.offsets[original + 1]].argsort()]
         session = session_items(batch.ready.sessions, original, trending, self._categories(), limits.session)
         return {
             Source.HISTORY: filter_.first(ranked, catalogue, limits.history),
@@ -288,7 +288,7 @@ class Recommender:
             trending, batch.asked_at, batch.ready,
         )  # fmt: skip
         return columns | {
-            "taste": batch.model.taste.pairs(batch.tastes, np.repeat(batch.places, np.diff(offsets)), rows)
+            "taste": batch.model.taste.pairs(batch.tastes, batch.places.repeat(counts[batch.places]), rows)
         }
 
     def _categories(self) -> NDArray[np.int32] | None:

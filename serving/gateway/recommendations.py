@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from serving.gateway.asking import answered, ordered, pairs
 from serving.gateway.instants import AsOf
 from serving.gateway.messages import RecommendationOrder
+from serving.gateway.one_pass import OnePassRoute
 from serving.gateway.problems import Problem, documented, rejected
 from serving.gateway.record_answers import json_body
 from serving.gateway.schemas import answers, takes
@@ -22,7 +23,7 @@ from streams.contracts.events import Id
 from streams.contracts.rejection import Rejected
 from streams.contracts.requests import RecommendationRequest, Reply
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=OnePassRoute)
 
 CustomerId = Annotated[str, Path(min_length=1, max_length=128, description="As the shop knows the customer.")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=128)]

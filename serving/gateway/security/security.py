@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import math
 import time
@@ -149,13 +150,17 @@ def _issuer(settings: GatewaySettings) -> JwtIssuer | None:
 
 def _check_host(host: str) -> None:
     """An open gateway is for this machine: a page elsewhere whose name leads here is not, though the browser is."""
+    if not _local(host):
+        raise Problem(403, "not_local", f"this gateway is open to this machine only, not as {host!r}")
+
+
+@functools.lru_cache(maxsize=256)
+def _local(host: str) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
-        local = name == "localhost" or ipaddress.ip_address(name).is_loopback
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
-        local = False
-    if not local:
-        raise Problem(403, "not_local", f"this gateway is open to this machine only, not as {host!r}")
+        return False
 
 
 def _credential(authorization: Sequence[str], api_key: Sequence[str]) -> str:
