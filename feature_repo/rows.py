@@ -144,8 +144,7 @@ class Rows:
 
     def strings(self, view: str, feature: str) -> list[str]:
         """Return a STRING feature, ``""`` where there is no value."""
-        stored, kind = self._column(view, feature)
-        return decode_strings(kind, stored)
+        return decode_strings(self._column(view, feature)[0])
 
     def blobs(self, view: str, feature: str) -> list[bytes]:
         """Return a BYTES feature, ``b""`` where there is no value."""

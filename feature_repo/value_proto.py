@@ -40,7 +40,6 @@ class ValueType(IntEnum):
 
 _BYTES_TAG = b"\x0a"
 _STRING_TAG = b"\x12"
-_STRING = _STRING_TAG[0]
 _INT64_TAG = b"\x20"
 _DOUBLE_TAG = b"\x29"
 _TRUE = b"\x38\x01"
@@ -279,22 +278,15 @@ def decode(kind: ValueType, values: Sequence[bytes | None]) -> list[Value]:
     return [decode_one(kind, data) for data in values]
 
 
-def decode_strings(kind: ValueType, values: Sequence[bytes | None]) -> list[str]:
-    """Return a column of STRING messages, ``""`` where a field is missing or a message empty or of another kind.
+def decode_strings(values: Sequence[bytes | None]) -> list[str]:
+    """Return a column of STRING messages, ``""`` where a field is missing or a message empty.
 
     Raises
     ------
     ValueError
-        When a message holds another type than ``kind``.
+        When a message holds another type.
     """
-    if kind is not ValueType.STRING:
-        return [value if isinstance(value, str) else "" for value in decode(kind, values)]
-    return ["" if not data else _text(data) for data in values]
-
-
-def _text(data: bytes) -> str:
-    short = data[0] == _STRING and data[1] < 0x80
-    return (data[2:] if short else _content(ValueType.STRING, data)).decode()
+    return [_content(ValueType.STRING, data).decode() if data else "" for data in values]
 
 
 def decode_int64(values: Sequence[bytes | None], missing: int = 0) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Routes whose parameters are checked in one pass.
 
 FastAPI goes through the declaration of each parameter anew with every request: for the dozen that a recommendation
-takes that is over a thousand calls, a fifth of the time until its answer. What a handler declares is read here once.
+takes that is some thousand calls of Python and C. What a handler declares is read here once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Take = Callable[[Request], Awaitable[Any]]
 class OnePassRoute(APIRoute):
     """A route that documents itself as any other, and finds its parameters by itself.
 
-    Its handler may take the request, single parameters of the path, one model of the query, dependencies that take
-    nothing but the request, and its caller (`serving.gateway.security.principal.requires`). As in other routes
+    Its handler may take the request, single parameters of the path, one model of the query, and dependencies that need
+    nothing but the request, its caller (`serving.gateway.security.principal.requires`) among them. As in other routes
     dependencies come first, and all that is wrong with path and query is told at once. Raises TypeError for a handler
     with anything else.
     """
@@ -67,7 +67,7 @@ def _source(name: str, hint: Any) -> _Source | None:
     if kind is Request:
         return _Source(name, (), _itself)
     if isinstance(how, params.Depends) and how.dependency is not None:
-        return _Source(name, (), _dependency(how))
+        return _Source(name, (), how.dependency)
     if isinstance(how, params.Path):
         return _Source(name, ("path", name), _of_path(name, hint))
     if isinstance(how, params.Query) and isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
@@ -77,17 +77,6 @@ def _source(name: str, hint: Any) -> _Source | None:
 
 async def _itself(request: Request) -> Request:
     return request
-
-
-def _dependency(how: params.Depends) -> Take:
-    function: Callable[..., Awaitable[Any]] = how.dependency  # type: ignore[assignment]
-    if not isinstance(how, params.Security):
-        return function
-
-    async def caller(request: Request) -> Any:
-        return await function(request, None, None)  # credentials: declared for the description only
-
-    return caller
 
 
 def _of_path(name: str, hint: Any) -> Take:

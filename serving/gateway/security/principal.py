@@ -94,8 +94,8 @@ def requires(*scopes: Scope, customer_tokens: bool = False) -> Any:
     async def admitted(
         request: Request,
         # Where credentials are sent is said for the API's description; they have been looked at by now.
-        _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
-        _key: Annotated[str | None, Security(API_KEY)],
+        _bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)] = None,
+        _key: Annotated[str | None, Security(API_KEY)] = None,
     ) -> Principal:
         return authorized(getattr(request.state, "principal", None), scopes, customer_tokens)
 
