@@ -97,12 +97,13 @@ def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArr
     """Return what each customer's history says of each item in it, at ``as_of: int64[n]`` microseconds."""
     held = kept(histories.lines, histories.offsets)
     rows = catalogue.rows(held.lines["item"])
-    offsets, owner, row, time, short, long, day = loops.weighed(held.lines, held.offsets, rows, as_of)
+    offsets, (owner, row, time, day), (short, long) = loops.weighed(held.lines, held.offsets, rows, as_of)
     width = int(row.max(initial=0)) + 1
     order = (owner * width + row).argsort(kind="stable")  # lines stay in the order of time within a pair
-    whose, which, lines, days, first, last, decayed_20, decayed_90, since, begin, shopping_days = loops.paired(
-        order, owner, row, time, short, long, day, offsets
+    begin, shopping_days, facts, (decayed_20, decayed_90) = loops.paired(
+        order, owner, row, time, day, short, long, offsets
     )
+    whose, which, lines, days, first, last, since = facts
     rank = np.empty(len(whose), dtype=np.int64)
     rank[np.lexsort((-decayed_90, whose))] = np.arange(len(whose)) - begin[whose]
     return ItemAffinities(

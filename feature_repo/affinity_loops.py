@@ -1,4 +1,7 @@
-"""The loops of `feature_repo.affinity`, compiled; customers' rows lie end to end, see `feature_repo.ragged`."""
+"""The loops of `feature_repo.affinity`, compiled; customers' rows lie end to end, see `feature_repo.ragged`.
+
+Many columns come back as one table, for making each array costs more than filling it.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,18 @@ INTS, FLOATS, CODES, LINES = array(np.int64), array(np.float64), array(np.int32,
 
 
 @compiled(LINES, INTS, INTS, INTS)
-def weighed(
-    lines: Purchases, offsets: Int64, rows: Int64, as_of: Int64
-) -> tuple[Int64, Int64, Int64, Int64, Float64, Float64, Int64]:
+def weighed(lines: Purchases, offsets: Int64, rows: Int64, as_of: Int64) -> tuple[Int64, Int64, Float64]:
     """Weigh the lines of known items by their age.
 
     lines: ``PURCHASE[m]``, each customer's by time; rows: ``int64[m]`` of the catalogue, -1 where unknown; as_of:
-    ``int64[n]``. Returns offsets ``int64[n + 1]`` and, for each line, its owner, row, time, exp(-age / 20 d),
-    exp(-age / 90 d), and which of the customer's shopping days it was on, from 1.
+    ``int64[n]``. Returns offsets ``int64[n + 1]``; of the lines ``int64[4, l]``: owner, row, time, and which of the
+    customer's shopping days it was on, from 1; and ``float64[2, l]``: exp(-age / 20 d), exp(-age / 90 d).
     """
     n, m = len(as_of), len(rows)
     kept = np.zeros(n + 1, np.int64)
-    owner, row, time = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
-    short, long, day = np.empty(m, np.float64), np.empty(m, np.float64), np.empty(m, np.int64)
+    facts, weights = np.empty((4, m), np.int64), np.empty((2, m), np.float64)
+    owner, row, time, day = facts[0], facts[1], facts[2], facts[3]
+    short, long = weights[0], weights[1]
     k = 0
     for who in range(n):
         days, latest = 0, np.int64(0)
@@ -50,28 +52,26 @@ def weighed(
             short[k], long[k] = np.exp(-age / SHORT_DAYS), np.exp(-age / LONG_DAYS)
             k += 1
         kept[who + 1] = k
-    return kept, owner[:k], row[:k], time[:k], short[:k], long[:k], day[:k]
+    return kept, facts[:, :k], weights[:, :k]
 
 
-@compiled(INTS, INTS, INTS, INTS, FLOATS, FLOATS, INTS, INTS)
+@compiled(INTS, INTS, INTS, INTS, INTS, FLOATS, FLOATS, INTS)
 def paired(
-    order: Int64, owner: Int64, row: Int64, time: Int64, short: Float64, long: Float64, day: Int64, offsets: Int64
-) -> tuple[Int64, Int64, Int64, Int64, Int64, Int64, Float64, Float64, Int64, Int64, Int64]:
+    order: Int64, owner: Int64, row: Int64, time: Int64, day: Int64, short: Float64, long: Float64, offsets: Int64
+) -> tuple[Int64, Int64, Int64, Float64]:
     """Add up the lines of each (customer, item) pair.
 
-    order: ``int64[l]`` sorts the lines by customer, row and time; the others as `weighed` returns them. Returns pairs'
-    customers, rows, lines, days with a line, first and last times, both decayed counts and the customer's shopping days
-    since the last line, ``[p]`` each; where each customer's pairs begin, and its shopping days.
+    order: ``int64[l]`` sorts the lines by customer, row and time; the others as `weighed` returns them. Returns where
+    each customer's pairs begin, and its shopping days; of the pairs ``int64[7, p]``: customer, row, lines, days with a
+    line, first and last time, and the customer's shopping days since the last line; and ``float64[2, p]``: both decayed
+    counts.
     """
     m, n = len(order), len(offsets) - 1
-    whose, which, lines, days = (
-        np.empty(m, np.int64),
-        np.empty(m, np.int64),
-        np.empty(m, np.int64),
-        np.empty(m, np.int64),
-    )
-    first, last, since = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.int64)
-    decayed_20, decayed_90 = np.empty(m, np.float64), np.empty(m, np.float64)
+    facts, decayed = np.empty((7, m), np.int64), np.empty((2, m), np.float64)
+    whose, which, lines, days, first, last, since = (
+        facts[0], facts[1], facts[2], facts[3], facts[4], facts[5], facts[6]
+    )  # fmt: skip
+    decayed_20, decayed_90 = decayed[0], decayed[1]
     begin, shopping_days = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
     for who in range(n):
         if offsets[who + 1] > offsets[who]:
@@ -93,10 +93,7 @@ def paired(
     for who in range(n):
         begin[who + 1] += begin[who]
     p += 1
-    return (
-        whose[:p], which[:p], lines[:p], days[:p], first[:p], last[:p], decayed_20[:p], decayed_90[:p], since[:p],
-        begin, shopping_days,
-    )  # fmt: skip
+    return begin, shopping_days, facts[:, :p], decayed[:, :p]
 
 
 @compiled(INTS, INTS, INTS, INTS, INTS, INTS, FLOATS, FLOATS, INTS, INTS, INTS, INTS, INTS, INTS)

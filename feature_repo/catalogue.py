@@ -82,7 +82,7 @@ class Catalogue:
         self.names: list[str] = []
         self.codes = {name: AttributeCodes() for name in attributes}
         self._row_of: dict[int, int] = {}
-        self._capacity = 0
+        self._size = self._capacity = 0
         self._keys = np.zeros(0, dtype=np.uint64)
         self._available = np.zeros(0, dtype=bool)
         self._price = np.zeros(0, dtype=np.int64)
@@ -92,22 +92,22 @@ class Catalogue:
         self._sorted = _Index.of(np.zeros(0, dtype=np.uint64))
 
     def __len__(self) -> int:
-        return len(self.item_ids)
+        return self._size
 
     @property
     def keys(self) -> npt.NDArray[np.uint64]:
         """``uint64[n]``: item keys by row."""
-        return self._keys[: len(self)]
+        return self._keys[: self._size]
 
     @property
     def available(self) -> npt.NDArray[np.bool_]:
         """``bool[n]``: may the item be recommended?"""
-        return self._available[: len(self)]
+        return self._available[: self._size]
 
     @property
     def price(self) -> npt.NDArray[np.int64]:
         """``int64[n]``: list price in minor units, -1 where unknown."""
-        return self._price[: len(self)]
+        return self._price[: self._size]
 
     def attribute(self, name: str) -> npt.NDArray[np.int32]:
         """Return ``int32[n]``: each item's code of an attribute."""
@@ -124,7 +124,7 @@ class Catalogue:
             Which of its columns are these attributes', and how many values each has.
         """
         return (
-            self._code[: len(self)],
+            self._code[: self._size],
             np.array([self._place[name] for name in names], dtype=np.int64),
             np.array([len(self.codes[name].values) for name in names], dtype=np.int64),
         )
@@ -156,6 +156,7 @@ class Catalogue:
             self.names.append("")
             self._row_of[key] = row
             self.item_ids.append(item.item_id)
+            self._size = row + 1
         elif self.item_ids[row] != item.item_id:
             raise ValueError(
                 f"items {self.item_ids[row]!r} and {item.item_id!r} have the same 64-bit key {key}: rename one of them"
@@ -196,7 +197,7 @@ class Catalogue:
         return rows
 
     def _index(self) -> "_Index":
-        if len(self._sorted.keys) != len(self):
+        if len(self._sorted.keys) != self._size:
             self._sorted = _Index.of(self.keys.copy())
         return self._sorted
 

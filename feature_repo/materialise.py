@@ -25,7 +25,7 @@ def customer_columns(
     shop: Shop,
     customer_ids: Sequence[str],
     features: Mapping[str, npt.NDArray[Any]],
-    profile: Mapping[str, Sequence[str]],
+    profile: Mapping[str, Sequence[str] | npt.NDArray[np.object_]],
     own_sessions: Sessions,
     as_of: npt.NDArray[np.int64] | int,
 ) -> Columns:
@@ -44,14 +44,14 @@ def customer_columns(
     as_of
         Microseconds since the epoch: one instant, or ``int64[n]``.
     """
-    n = len(customer_ids)
-    out: Columns = {"customer_id": _strings(customer_ids)}
+    out: Columns = {"customer_id": np.asarray(customer_ids, dtype=object)}
     for attribute in shop.customer_attributes:
-        out[attribute] = _strings(profile.get(attribute, [""] * n))
+        known = profile.get(attribute)
+        out[attribute] = np.full(len(customer_ids), "", object) if known is None else np.asarray(known, dtype=object)
     for attribute in shop.preference_attributes:
         for name in (f"most_purchased_{attribute}", f"last_purchased_{attribute}"):
-            out[name] = np.asarray(features[name], dtype=object)
-    state = {name: np.asarray(features[name], dtype=np.int64) for name in RFM_STATE}
+            out[name] = features[name]
+    state = {name: features[name] for name in RFM_STATE}
     return out | rfm(state, as_of, shop.currency_exponent) | session_columns(own_sessions, as_of)
 
 
@@ -72,8 +72,8 @@ def item_columns(
         ``int64[k]``: catalogue rows; all of them if None.
     """
     chosen = np.arange(len(catalogue), dtype=np.int64) if rows is None else rows
-    out: Columns = {"item_id": np.array(catalogue.item_ids, dtype=object)[chosen] if rows is None else
-                    _strings([catalogue.item_ids[row] for row in chosen.tolist()])}  # fmt: skip
+    ids = catalogue.item_ids if rows is None else [catalogue.item_ids[row] for row in chosen.tolist()]
+    out: Columns = {"item_id": np.asarray(ids[: len(chosen)], dtype=object)}
     for attribute in shop.item_attributes:
         values = np.array(catalogue.codes[attribute].values, dtype=object)
         out[attribute] = values[catalogue.attribute(attribute)[chosen]]
@@ -122,9 +122,3 @@ def pair_columns(
     bought = affinity(shop, histories, candidates, candidate_offsets, catalogue, instants, known)
     looked = session_pair_columns(found, owners(candidate_offsets), candidates, catalogue, shop.category)
     return {**bought, **looked, "trending": trending}
-
-
-def _strings(values: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.object_]:
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out

@@ -61,6 +61,10 @@ def sessions(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.i
     )
     if not events.any():
         return _none(len(histories))
+    # Only what lies between the first and the last session is looked up.
+    first, last = bounds[:, ::2].min(axis=0), bounds[:, 1::2].max(axis=0)
+    recent, lines = recent[first[0] : last[0]], lines[first[1] : last[1]]
+    bounds -= first[[0, 0, 1, 1]]
     items = loops.looked_at(recent, catalogue.rows(recent["item"]), lines, catalogue.rows(lines["item"]), bounds)
     return Sessions(events, started_at, *items)
 

@@ -86,12 +86,13 @@ def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidat
     Beyond the total every source gives way in proportion: an item counts with its best place, each place taken
     relative to its source's limit; ties go to the smaller catalogue row.
     """
-    parts = [(source, rows[: limits.of(source)]) for source, rows in proposals.items()]
-    if not sum(len(part) for _, part in parts):
+    most = [limits.of(source) for source in proposals]
+    parts = [rows[:limit] for rows, limit in zip(proposals.values(), most, strict=True)]
+    rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    if not len(rows):
         return Candidates(np.zeros(0, np.int64), np.zeros(0, np.uint8))
-    rows = np.concatenate([part for _, part in parts])
-    masks = np.array([source for source, _ in parts], np.uint8)
-    own = np.array([(len(part), limits.of(source)) for source, part in parts], np.int64)
+    masks = np.array(list(proposals), np.uint8)
+    own = np.array([[len(part) for part in parts], most], np.int64).T.copy()
     distinct, sources, best = _distinct(rows.argsort(kind="stable"), rows, own, masks)
     if len(distinct) <= limits.total:
         return Candidates(distinct, sources)

@@ -17,6 +17,7 @@ from feature_repo.purchases import PURCHASE
 from feature_repo.ragged import Int64, lengths_to_offsets, select
 from feature_repo.rows import Rows, Selection
 from feature_repo.shop import Shop
+from feature_repo.value_proto import ValueType
 from feature_repo.views import CUSTOMER_PROFILE, CUSTOMER_PURCHASES, ViewLayout, customer_profile, customer_purchases
 
 NO_POSITION = -2
@@ -37,7 +38,7 @@ class Customers:
     features
         Columns of the view `customer_purchases` that `materialise.customer_columns` takes.
     profile
-        The shop's customer attributes, n strings each.
+        The shop's customer attributes, object[n] of str each.
     histories
         Purchase lines and recent interactions.
     position
@@ -48,7 +49,7 @@ class Customers:
     present: NDArray[np.bool_]
     complete: NDArray[np.bool_]
     features: Mapping[str, NDArray[Any]]
-    profile: Mapping[str, Sequence[str]]
+    profile: Mapping[str, NDArray[np.object_]]
     histories: Histories
     position: Int64
 
@@ -74,7 +75,7 @@ class Customers:
             present=self.present[chosen],
             complete=self.complete[chosen],
             features={name: values[chosen] for name, values in self.features.items()},
-            profile={name: [values[place] for place in chosen] for name, values in self.profile.items()},
+            profile={name: values[chosen] for name, values in self.profile.items()},
             histories=Histories(h.lines[lines], offsets, h.recent[recent], recent_offsets),
             position=self.position[chosen],
         )
@@ -91,6 +92,9 @@ class CustomerReader:
         if shop.customer_attributes:
             views.append(customer_profile(shop))
         self._views = [view.name for view in views]
+        kinds = [(name, kind) for name, kind in self._purchases.features if name not in ("history", "recent")]
+        self._texts = tuple(name for name, kind in kinds if kind is ValueType.STRING)
+        self._numbers = tuple(name for name, kind in kinds if kind is ValueType.INT64)
         self._selection = Selection.of(*views, extra=(POSITION,))
 
     def read(self, ids: Sequence[str]) -> Customers:
@@ -100,21 +104,17 @@ class CustomerReader:
     def columns(self, ids: Sequence[str], rows: Rows) -> Customers:
         """The rows as columns."""
         features: dict[str, NDArray[Any]] = {}
-        for name in self._purchases.names:
-            if name in ("history", "recent"):
-                continue
-            if name.startswith(("most_purchased_", "last_purchased_")):
-                features[name] = _objects(rows.strings(CUSTOMER_PURCHASES, name))
-            else:
-                features[name] = rows.int64(CUSTOMER_PURCHASES, name)
+        features |= rows.texts(CUSTOMER_PURCHASES, self._texts)
+        features |= rows.int64s(CUSTOMER_PURCHASES, self._numbers)
+        times = {name: rows.event_times(name) for name in self._views}
         lines, offsets = _unpack(rows.blobs(CUSTOMER_PURCHASES, "history"), PURCHASE)
         recent, recent_offsets = _unpack(rows.blobs(CUSTOMER_PURCHASES, "recent"), RECENT)
         return Customers(
             ids=ids,
-            present=np.logical_or.reduce([rows.event_times(name) >= 0 for name in self._views]),
-            complete=rows.event_times(CUSTOMER_PURCHASES) >= 0,
+            present=np.logical_or.reduce([time >= 0 for time in times.values()]),
+            complete=times[CUSTOMER_PURCHASES] >= 0,
             features=features,
-            profile={name: rows.strings(CUSTOMER_PROFILE, name) for name in self._shop.customer_attributes},
+            profile=rows.texts(CUSTOMER_PROFILE, self._shop.customer_attributes),
             histories=Histories(lines, offsets, recent, recent_offsets),
             position=rows.versions(POSITION),
         )
@@ -124,17 +124,15 @@ def nobody(ids: Sequence[str], shop: Shop) -> Customers:
     """The columns of customers of whom nothing can be known: the store is out of reach."""
     n = len(ids)
     names = customer_purchases(shop).names
-    zeros, none = np.zeros(n, np.int64), np.zeros(n + 1, np.int64)
+    zeros, none, no_strings = np.zeros(n, np.int64), np.zeros(n + 1, np.int64), np.full(n, "", object)
     return Customers(
         ids=ids,
         present=np.zeros(n, np.bool_),
         complete=np.zeros(n, np.bool_),
         features={
-            name: _objects([""] * n) if "_purchased_" in name else zeros
-            for name in names
-            if name not in ("history", "recent")
+            name: no_strings if "_purchased_" in name else zeros for name in names if name not in ("history", "recent")
         },
-        profile={name: [""] * n for name in shop.customer_attributes},
+        profile=dict.fromkeys(shop.customer_attributes, no_strings),
         histories=Histories(np.zeros(0, PURCHASE), none, np.zeros(0, RECENT), none),
         position=np.full(n, NO_POSITION, np.int64),
     )
@@ -151,7 +149,7 @@ def joined(parts: Sequence[Customers]) -> Customers:
         present=np.concatenate([part.present for part in parts]),
         complete=np.concatenate([part.complete for part in parts]),
         features={name: np.concatenate([part.features[name] for part in parts]) for name in first.features},
-        profile={name: [value for part in parts for value in part.profile[name]] for name in first.profile},
+        profile={name: np.concatenate([part.profile[name] for part in parts]) for name in first.profile},
         histories=Histories(
             np.concatenate([each.lines for each in histories]),
             lengths_to_offsets(np.concatenate([np.diff(each.offsets) for each in histories])),
@@ -165,9 +163,3 @@ def joined(parts: Sequence[Customers]) -> Customers:
 def _unpack(blobs: Sequence[bytes], dtype: np.dtype[Any]) -> tuple[NDArray[Any], Int64]:
     lengths = np.array([len(blob) for blob in blobs], np.int64) // dtype.itemsize
     return np.frombuffer(b"".join(blobs), dtype=dtype), lengths_to_offsets(lengths)
-
-
-def _objects(values: Sequence[str]) -> NDArray[np.object_]:
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out

@@ -39,14 +39,13 @@ class Filter:
 
     def first(self, order: Rows, catalogue: Catalogue, limit: int) -> Rows:
         """The first `limit` allowed rows of a long list, looking no further into it than needed."""
-        found: list[Rows] = []
-        start, count, step = 0, 0, max(2 * limit, 256)
-        while start < len(order) and count < limit:
-            block = order[start : start + step]
-            found.append(block[self.allowed(block, catalogue)])
-            count += len(found[-1])
-            start, step = start + step, step * 4
-        return np.concatenate(found)[:limit] if found else order[:0]
+        step = max(2 * limit, 256)
+        block = order[:step]
+        found = block[self.allowed(block, catalogue)]
+        while len(found) < limit and step < len(order):
+            block, step = order[step : 5 * step], 5 * step
+            found = np.concatenate([found, block[self.allowed(block, catalogue)]])
+        return found[:limit]
 
 
 def build(

@@ -71,12 +71,20 @@ class GuardedScorer:
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32], k: int
     ) -> Nearest:
         """See Scorer."""
-        with self._guard():
+        self._check()
+        try:
             asked = self._scorer.retrieve(version, categorical, continuous, k)
+        except ScorerError:
+            self.failed.set()
+            raise
 
         def nearest() -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-            with self._guard():
+            self._check()
+            try:
                 return asked()
+            except ScorerError:
+                self.failed.set()
+                raise
 
         return nearest
 
@@ -84,19 +92,17 @@ class GuardedScorer:
         self, version: int, categorical: NDArray[np.int32], continuous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """See Scorer."""
-        with self._guard():
+        self._check()
+        try:
             return self._scorer.rank(version, categorical, continuous)
+        except ScorerError:
+            self.failed.set()
+            raise
 
     def mend(self) -> None:
         """Let requests through again."""
         self.failed.clear()
 
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _check(self) -> None:
         if self.failed.is_set():
             raise ScorerError("the models failed a moment ago and have not answered a probe since")
-        try:
-            yield
-        except ScorerError:
-            self.failed.set()
-            raise

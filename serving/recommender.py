@@ -104,16 +104,16 @@ class Recommender:
         of each stage. Raises FilterError for categories where the shop has none; see `filters.build`.
         """
         watch = watch or Stopwatch()
-        with watch.stage("features"):
-            as_of = np.array([query.as_of for query in queries], np.int64)
-            own_sessions = sessions(customers.histories, self._items.catalogue, as_of)
-            reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
-            personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
-            own = [queries[place] for place in personal]
-            asked = self._ask(own, personal, customers, own_sessions, as_of, model) if model and own else None
-            # The two-tower is at work from here on, and what does not depend on it is computed meanwhile.
-            ready = Personal(item_affinities(customers.histories, self._items.catalogue, as_of), own_sessions)
-            filters = [self._filter(query, _of(ready.affinities, place)) for place, query in enumerate(queries)]
+        as_of = np.array([query.as_of for query in queries], np.int64)
+        own_sessions = sessions(customers.histories, self._items.catalogue, as_of)
+        reasons = [self._impersonal(query, customers, place, model) for place, query in enumerate(queries)]
+        personal = np.array([place for place, reason in enumerate(reasons) if reason is None], np.int64)
+        own = [queries[place] for place in personal]
+        asked = self._ask(own, personal, customers, own_sessions, as_of, model) if model and own else None
+        # The two-tower is at work from here on, and what does not depend on it is computed meanwhile.
+        ready = Personal(item_affinities(customers.histories, self._items.catalogue, as_of), own_sessions)
+        filters = [self._filter(query, _of(ready.affinities, place)) for place, query in enumerate(queries)]
+        watch.lap("features")
         answers: dict[int, Recommendation] = {}
         if model is not None and asked is not None:
             batch = _Batch(
@@ -131,12 +131,12 @@ class Recommender:
             )
             with suppress(ScorerError):
                 answers = dict(zip(personal.tolist(), self._personal(batch, watch), strict=True))
-        with watch.stage("candidates"):
-            return [
-                answers.get(place)
-                or self._fallback(query, filters[place], _of(ready.affinities, place), reasons[place])
-                for place, query in enumerate(queries)
-            ]
+        found = [
+            answers.get(place) or self._fallback(query, filters[place], _of(ready.affinities, place), reasons[place])
+            for place, query in enumerate(queries)
+        ]
+        watch.lap("candidates")
+        return found
 
     def _impersonal(
         self, query: Query, customers: Customers, place: int, model: Snapshot | None
@@ -225,7 +225,8 @@ class Recommender:
         """Encode the customers and ask the two-tower for items; None where it cannot be asked."""
         c = everybody
         columns = customer_columns(self._items.shop, c.ids, c.features, c.profile, own_sessions, as_of)
-        own = {name: values[places] for name, values in columns.items()}
+        everyone = len(places) == len(c.ids)
+        own = columns if everyone else {name: values[places] for name, values in columns.items()}
         query = Scored(*model.encoder.encode(own, "customer"))
         k = DEEP if _narrow(queries) else self._limits.two_tower
         try:
@@ -235,31 +236,35 @@ class Recommender:
 
     def _requests(self, queries: Sequence[Query], as_of: Int64, model: Snapshot) -> Scored:
         """The inputs of each query's context, encoded."""
-        columns = request_columns(self._items.shop, [query.context for query in queries], as_of)
-        return Scored(*model.encoder.encode(columns, "request"))
+        contexts = [query.context for query in queries]
+        if not any(contexts):
+            codes, numbers = model.untold
+            return Scored(codes.repeat(len(queries), axis=0), numbers.repeat(len(queries), axis=0))
+        return Scored(*model.encoder.encode(request_columns(self._items.shop, contexts, as_of), "request"))
 
     def _personal(self, batch: _Batch, watch: Stopwatch) -> list[Recommendation]:
         """Merge and rank; raises ScorerError."""
-        with watch.stage("candidates"):
-            k = DEEP if _narrow(batch.queries) else self._limits.taste
-            liked = batch.model.taste.nearest(batch.tastes, batch.ready.affinities, k, batch.places)
-            proposals = [
-                self._proposals(batch, place, original, liked[place])
-                for place, original in enumerate(batch.places.tolist())
-            ]
-        with watch.stage("retrieve"):
-            retrieved, _ = batch.nearest()
-        with watch.stage("candidates"):
-            for query, filter_, others, found in zip(batch.queries, batch.filters, proposals, retrieved, strict=True):
-                rows = batch.model.item_rows[found[found >= 0]]
-                others[Source.TWO_TOWER] = filter_.first(rows, self._items.catalogue, self._limits.two_tower)
-                batch.candidates.append(merge(others, self._limits.scored(query.n, self._scored)))
-            offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
-            pairs = self._pairs(batch, offsets)
-            inputs = self._inputs(batch, pairs, offsets)
-        with watch.stage("score"):
-            scores = self._scorer.rank(batch.model.version, *inputs) if offsets[-1] else np.zeros(0, np.float32)
-            return [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
+        k = DEEP if _narrow(batch.queries) else self._limits.taste
+        liked = batch.model.taste.nearest(batch.tastes, batch.ready.affinities, k, batch.places)
+        proposals = [
+            self._proposals(batch, place, original, liked[place])
+            for place, original in enumerate(batch.places.tolist())
+        ]
+        watch.lap("candidates")
+        retrieved, _ = batch.nearest()
+        watch.lap("retrieve")
+        for query, filter_, others, found in zip(batch.queries, batch.filters, proposals, retrieved, strict=True):
+            rows = batch.model.item_rows[found[found >= 0]]
+            others[Source.TWO_TOWER] = filter_.first(rows, self._items.catalogue, self._limits.two_tower)
+            batch.candidates.append(merge(others, self._limits.scored(query.n, self._scored)))
+        offsets = lengths_to_offsets(np.array([len(c.rows) for c in batch.candidates], np.int64))
+        pairs = self._pairs(batch, offsets)
+        inputs = self._inputs(batch, pairs, offsets)
+        watch.lap("candidates")
+        scores = self._scorer.rank(batch.model.version, *inputs) if offsets[-1] else np.zeros(0, np.float32)
+        answers = [self._answer(batch, place, scores, inputs, pairs, offsets) for place in range(len(batch.queries))]
+        watch.lap("score")
+        return answers
 
     def _proposals(self, batch: _Batch, place: int, original: int, liked: Rows) -> dict[Source, Rows]:
         """What every source but the two-tower proposes for a query, best first."""

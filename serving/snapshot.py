@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.encoder import GROUPS, Encoder
+from feature_repo.request_context import request_columns
 from feature_repo.taste import NO_TASTE, Taste
 from serving.bundle import ENCODER, TASTE, Bundle
 from serving.candidates import Rows
 from serving.item_matrix import ItemMatrix
 from serving.items_table import ItemsTable
+from serving.recommendation import Scored
 from serving.scorer import Widths
 
 FILLED_AT_ONCE = 500
@@ -38,6 +40,8 @@ class Snapshot:
         Item columns of the whole catalogue, encoded.
     taste
         Its tables of taste.
+    untold
+        The encoded inputs of a request that tells no context, one row.
     """
 
     bundle: Bundle
@@ -45,6 +49,7 @@ class Snapshot:
     item_rows: Rows
     matrix: ItemMatrix
     taste: Taste
+    untold: Scored
 
     @property
     def version(self) -> int:
@@ -98,7 +103,15 @@ def snapshot(bundle: Bundle, items: ItemsTable, day: int) -> Snapshot:
     matrix = items.matrix(encoder)
     while not matrix.fill(day, len(items.catalogue), FILLED_AT_ONCE):
         time.sleep(PAUSE_S)
-    return Snapshot(bundle, encoder, item_rows, matrix, _taste(bundle, encoder, item_rows))
+    untold = request_columns(items.shop, [{}], np.zeros(1, np.int64))
+    return Snapshot(
+        bundle=bundle,
+        encoder=encoder,
+        item_rows=item_rows,
+        matrix=matrix,
+        taste=_taste(bundle, encoder, item_rows),
+        untold=Scored(*encoder.encode(untold, "request")),
+    )
 
 
 def _taste(bundle: Bundle, encoder: Encoder, item_rows: Rows) -> Taste:

@@ -6,24 +6,14 @@ import time
 
 
 class Stopwatch:
-    """Adds up the seconds spent in each named stage."""
+    """Adds up the seconds of each named stage; it starts with the first one."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
 
-    def stage(self, name: str) -> _Stage:
-        """Count the time inside a `with` block for `name`, also when it raises."""
-        return _Stage(self.seconds, name)
-
-
-class _Stage:
-    __slots__ = ("_name", "_seconds", "_start")
-
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._name] = self._seconds.get(self._name, 0.0) + time.perf_counter() - self._start
+    def lap(self, stage: str) -> None:
+        """Count the time since the last lap, or since the start, for `stage`."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now

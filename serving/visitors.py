@@ -75,7 +75,7 @@ def visitors(
         present=everybody,
         complete=everybody,
         features=customer_features(shop, folded.states, catalogue),
-        profile={name: [""] * len(visits) for name in shop.customer_attributes},
+        profile=dict.fromkeys(shop.customer_attributes, np.full(len(visits), "", object)),
         histories=histories_of(folded.states),
         position=np.full(len(visits), NO_POSITION, np.int64),
     )

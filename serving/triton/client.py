@@ -24,6 +24,7 @@ from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
 
 HEADER_LENGTH = "inference-header-content-length"
 """The HTTP header that says where the JSON ends and the arrays begin."""
+_HEADER_LENGTH = HEADER_LENGTH.encode()
 LOAD_TIMEOUT_S = 60.0
 SPLIT_ROWS = 125
 """Rows that are worth a round trip of their own to another instance of the ranker."""
@@ -194,7 +195,7 @@ def _input(name: str, array: NDArray[Any]) -> InferInput:
 def _outputs(found: Response) -> dict[str, NDArray[Any]]:
     """The arrays of an inference's response by name; they cannot be written to. Raises ProtocolError."""
     try:
-        result = InferenceServerClient.parse_response_body(found.body, header_length=found.headers[HEADER_LENGTH])
+        result = InferenceServerClient.parse_response_body(found.body, header_length=int(found.headers[_HEADER_LENGTH]))
         return {each["name"]: result.as_numpy(each["name"]) for each in result.get_response()["outputs"]}
     except (InferenceServerException, KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"not an inference's response: {error!r}") from error

@@ -33,10 +33,10 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What came back; the headers' names are in lower case."""
+    """What came back, headers as they came but for their names, which are in lower case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
     body: bytes
 
 
@@ -53,7 +53,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
-        self._headers: dict[str, str] = {}
+        self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self.begun = False
         self.complete = self.stays_open = False
@@ -67,7 +67,7 @@ class _Reader:
             raise ProtocolError(f"this is no HTTP response: {error}") from error
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[name.lower()] = value
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
@@ -200,5 +200,5 @@ class Connections:
 def _message(host: str, request: Request) -> bytes:
     """A POST as it goes over the wire, in one piece: a head that comes alone wakes the server for nothing."""
     headers = {"Host": host, "Content-Length": str(len(request.body)), **request.headers}
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"POST {request.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + request.body

@@ -104,7 +104,7 @@ def customers(
         present=known,
         complete=known,
         features=customer_features(shop, states, catalogue),
-        profile={name: [""] * len(ids) for name in shop.customer_attributes},
+        profile=dict.fromkeys(shop.customer_attributes, np.full(len(ids), "", object)),
         histories=histories_of(states),
         position=states.position,
     )

@@ -88,7 +88,7 @@ def test_answers_come_in_any_order_over_connections_that_are_used_again() -> Non
             large = bytes(range(256)) * 2000
             first, second = ask(connections, b"one %d" % turn), ask(connections, large)
             found = second.response()
-            assert (found.status, found.body, found.headers["x-kind"]) == (200, large, "echo")
+            assert (found.status, found.body, found.headers[b"x-kind"]) == (200, large, b"echo")
             assert first.response().body == b"one %d" % turn
     assert numbers == {0, 1}
 
