@@ -16,6 +16,7 @@ from feature_repo.customer_state import EventType
 from feature_repo.histories import Histories
 from feature_repo.purchases import kept
 from feature_repo.ragged import Int64
+from feature_repo.row_lookup import rows_of
 from feature_repo.session_loops import engagement
 from feature_repo.shop import Shop
 
@@ -96,7 +97,7 @@ class ItemAffinities:
 def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.int64]) -> ItemAffinities:
     """Return what each customer's history says of each item in it, at ``as_of: int64[n]`` microseconds."""
     held = kept(histories.lines, histories.offsets)
-    rows = catalogue.rows(held.lines["item"])
+    rows = rows_of(catalogue, held.lines["item"])
     offsets, (owner, row, time, day), (short, long) = loops.weighed(held.lines, held.offsets, rows, as_of)
     width = int(row.max(initial=0)) + 1
     order = (owner * width + row).argsort(kind="stable")  # lines stay in the order of time within a pair
@@ -155,7 +156,7 @@ def affinity(
     )  # fmt: skip
     out = dict(zip(PAIR_COLUMNS, pairs, strict=True))
     out["pair_engagement"] = engagement(
-        histories.recent, histories.recent_offsets, catalogue.rows(histories.recent["item"]), _WEIGHTS, candidates,
+        histories.recent, histories.recent_offsets, rows_of(catalogue, histories.recent["item"]), _WEIGHTS, candidates,
         candidate_offsets, as_of,
     )  # fmt: skip
     if shop.category:

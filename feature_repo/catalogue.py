@@ -46,7 +46,7 @@ class AttributeCodes:
         return self._ranks
 
 
-class _Index(NamedTuple):
+class Index(NamedTuple):
     """From keys to rows: a table of slots that finds most at once, and sorted keys for those that share a slot."""
 
     keys: npt.NDArray[np.uint64]
@@ -56,7 +56,8 @@ class _Index(NamedTuple):
     mask: np.uint64
 
     @classmethod
-    def of(cls, keys: npt.NDArray[np.uint64]) -> "_Index":
+    def of(cls, keys: npt.NDArray[np.uint64]) -> "Index":
+        """Make the index of ``uint64[n]`` different keys, whose rows are their places."""
         order = np.argsort(keys).astype(np.int64)
         size = 1 << max(4, (4 * len(keys)).bit_length())
         mask = np.uint64(size - 1)
@@ -89,7 +90,7 @@ class Catalogue:
         self._place = {name: place for place, name in enumerate(attributes)}
         # An item's codes lie side by side, for whoever wants one of them wants the others, too.
         self._code = np.zeros((0, len(attributes)), dtype=np.int32)
-        self._sorted = _Index.of(np.zeros(0, dtype=np.uint64))
+        self._sorted = Index.of(np.zeros(0, dtype=np.uint64))
 
     def __len__(self) -> int:
         return self._size
@@ -183,9 +184,15 @@ class Catalogue:
         """Return the row of an id, None if unknown."""
         return self._row_of.get(item_key(item_id))
 
+    def index(self) -> "Index":
+        """Return what `rows` looks keys up in; stays as it is when items are added."""
+        if len(self._sorted.keys) != self._size:
+            self._sorted = Index.of(self.keys.copy())
+        return self._sorted
+
     def rows(self, keys: npt.NDArray[np.uint64]) -> Int64:
         """Return ``int64[k]``: the row of each key, -1 where unknown."""
-        index = self._index()
+        index = self.index()
         if len(index.keys) == 0:
             return np.full(len(keys), -1, dtype=np.int64)
         rows: Int64 = index.slots[(keys & index.mask).astype(np.int64)]
@@ -195,11 +202,6 @@ class Catalogue:
             at = np.minimum(index.keys.searchsorted(wanted), len(index.keys) - 1)
             rows[astray] = np.where(index.keys[at] == wanted, index.rows[at], -1)
         return rows
-
-    def _index(self) -> "_Index":
-        if len(self._sorted.keys) != self._size:
-            self._sorted = _Index.of(self.keys.copy())
-        return self._sorted
 
     def _grow(self) -> None:
         self._capacity = max(1024, 2 * self._capacity)

@@ -22,7 +22,7 @@ def offsets_of(owner: Int64, n: int) -> Int64:
 def lengths_to_offsets(lengths: npt.NDArray[Any]) -> Int64:
     """Return ``int64[n + 1]``: the running total of ``lengths``, beginning with 0."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    np.add.accumulate(lengths, dtype=np.int64, out=offsets[1:])
     return offsets
 
 

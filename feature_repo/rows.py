@@ -96,6 +96,17 @@ class Selection:
         except KeyError:
             raise KeyError(f"{view}:{feature} was not selected; selected are {sorted(self._positions)}") from None
 
+    def places(self, view: str, features: tuple[str, ...]) -> list[int]:
+        """Return where some features of a view are in ``fields``; raises KeyError when one was not selected."""
+        known = self._places.get((view, features))
+        if known is None:
+            known = self._places[view, features] = [self.position(view, feature)[0] for feature in features]
+        return known
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, tuple[str, ...]], list[int]]:
+        return {}
+
 
 class Rows:
     """Raw fields of ``n`` entities and their decoded columns.
@@ -158,8 +169,8 @@ class Rows:
 
     def _joined(self, view: str, features: Sequence[str]) -> list[bytes | None]:
         """Return the columns of some features of a view, one behind the other."""
-        columns, position = self._columns, self.selection.position
-        return [data for feature in features for data in columns[position(view, feature)[0]]]
+        columns = self._columns
+        return [data for place in self.selection.places(view, tuple(features)) for data in columns[place]]
 
     def blobs(self, view: str, feature: str) -> list[bytes]:
         """Return a BYTES feature, ``b""`` where there is no value."""

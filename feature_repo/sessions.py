@@ -13,6 +13,7 @@ from feature_repo import session_loops as loops
 from feature_repo.catalogue import Catalogue
 from feature_repo.histories import Histories
 from feature_repo.ragged import Int64
+from feature_repo.row_lookup import rows_of
 
 Float64 = npt.NDArray[np.float64]
 
@@ -65,7 +66,8 @@ def sessions(histories: Histories, catalogue: Catalogue, as_of: npt.NDArray[np.i
     first, last = bounds[:, ::2].min(axis=0), bounds[:, 1::2].max(axis=0)
     recent, lines = recent[first[0] : last[0]], lines[first[1] : last[1]]
     bounds -= first[[0, 0, 1, 1]]
-    items = loops.looked_at(recent, catalogue.rows(recent["item"]), lines, catalogue.rows(lines["item"]), bounds)
+    recent_rows, line_rows = rows_of(catalogue, recent["item"]), rows_of(catalogue, lines["item"])
+    items = loops.looked_at(recent, recent_rows, lines, line_rows, bounds)
     return Sessions(events, started_at, *items)
 
 

@@ -59,7 +59,7 @@ class Customers:
         h = self.histories
         latest = np.zeros(len(self.ids), np.int64)
         for records, offsets in ((h.lines, h.offsets), (h.recent, h.recent_offsets)):
-            has = np.diff(offsets) > 0
+            has = offsets[1:] > offsets[:-1]
             latest[has] = np.maximum(latest[has], records["time"][offsets[1:][has] - 1])
         return latest
 

@@ -287,7 +287,7 @@ class Recommender:
             [self._hot(query).of(c.rows) for query, c in zip(batch.queries, batch.candidates, strict=True)]
         )
         counts = np.zeros(len(batch.asked_at), np.int64)
-        counts[batch.places] = np.diff(offsets)
+        counts[batch.places] = offsets[1:] - offsets[:-1]
         columns = pair_columns(
             self._items.shop, batch.everybody.histories, rows, lengths_to_offsets(counts), self._items.catalogue,
             trending, batch.asked_at, batch.ready,

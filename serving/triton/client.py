@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.http import InferenceServerClient, InferenceServerException, InferInput
-from tritonclient.utils import np_to_triton_dtype
+from tritonclient.http import InferenceServerClient, InferenceServerException
 
 from serving.bundle import Bundle
 from serving.scorer import Nearest, ScorerError, Widths
 from serving.triton.connection import Connections, ProtocolError, Request, Response
 from serving.triton.repository import MODELS, RANKER, RETRIEVER, ModelRepository
+from serving.triton.tensors import body_of, outputs_of
 
-HEADER_LENGTH = "inference-header-content-length"
+HEAD_LENGTH = "inference-header-content-length"
 """The HTTP header that says where the JSON ends and the arrays begin."""
-_HEADER_LENGTH = HEADER_LENGTH.encode()
+_HEAD_LENGTH = HEAD_LENGTH.encode()
 LOAD_TIMEOUT_S = 60.0
 SPLIT_ROWS = 125
 """Rows that are worth a round trip of their own to another instance of the ranker."""
@@ -168,11 +168,10 @@ class TritonClient:
     ) -> Callable[[], dict[str, NDArray[Any]]]:
         """Begin an inference; what comes back waits for its arrays, by name. Both raise TritonError."""
         where = f"Triton {self.url}: {model} {version}"
-        inputs = [_input(name, array) for name, array in arrays.items()]
-        body, header_length = InferenceServerClient.generate_request_body(inputs)
+        body, head_length = body_of(arrays)
         path = f"/v2/models/{model}/versions/{version}/infer"
         try:
-            pending = self._connections.begin(Request(path, body, {HEADER_LENGTH: str(header_length)}), self.timeout_s)
+            pending = self._connections.begin(Request(path, body, {HEAD_LENGTH: str(head_length)}), self.timeout_s)
         except OSError as error:
             raise TritonError(f"{where}: {error}") from error
 
@@ -188,16 +187,11 @@ class TritonClient:
         return answer
 
 
-def _input(name: str, array: NDArray[Any]) -> InferInput:
-    return InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)).set_data_from_numpy(array)
-
-
 def _outputs(found: Response) -> dict[str, NDArray[Any]]:
     """The arrays of an inference's response by name; they cannot be written to. Raises ProtocolError."""
     try:
-        result = InferenceServerClient.parse_response_body(found.body, header_length=int(found.headers[_HEADER_LENGTH]))
-        return {each["name"]: result.as_numpy(each["name"]) for each in result.get_response()["outputs"]}
-    except (InferenceServerException, KeyError, TypeError, ValueError) as error:
+        return outputs_of(found.body, int(found.headers[_HEAD_LENGTH]))
+    except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(f"not an inference's response: {error!r}") from error
 
 

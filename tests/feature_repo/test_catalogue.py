@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import feature_repo.catalogue as module
 from feature_repo.catalogue import Catalogue, CatalogueItem
 from feature_repo.keys import item_keys
+from feature_repo.row_lookup import rows_of
 
 IDS = st.lists(st.text(min_size=1, max_size=8), max_size=300, unique=True)
 
@@ -20,6 +21,16 @@ def test_known_keys_have_their_row_and_unknown_ones_none(known, asked):
         assert rows.tolist() == list(range(len(half)))
         found = catalogue.rows(item_keys(asked))
         assert found.tolist() == [half.index(i) if i in half else -1 for i in asked]
+        assert rows_of(catalogue, item_keys(asked)).tolist() == found.tolist()
+
+
+def test_keys_of_one_slot_are_told_apart():
+    catalogue = Catalogue(())
+    catalogue._sorted = module.Index.of(np.array([3, 67, 131, 9], dtype=np.uint64))
+    catalogue._size = 4
+    asked = np.array([131, 3, 195, 9, 67, 0], dtype=np.uint64)
+    assert len(catalogue.index().slots) <= 64
+    assert catalogue.rows(asked).tolist() == rows_of(catalogue, asked).tolist() == [2, 0, -1, 3, 1, -1]
 
 
 def test_an_upsert_replaces_and_a_withdrawal_keeps_the_row():
