@@ -106,7 +106,10 @@ def item_affinities(histories: Histories, catalogue: Catalogue, as_of: npt.NDArr
     )
     whose, which, lines, days, first, last, since = facts
     rank = np.empty(len(whose), dtype=np.int64)
-    rank[np.lexsort((-decayed_90, whose))] = np.arange(len(whose)) - begin[whose]
+    if len(as_of) == 1:
+        rank[(-decayed_90).argsort(kind="stable")] = np.arange(len(whose))
+    else:
+        rank[np.lexsort((-decayed_90, whose))] = np.arange(len(whose)) - begin[whose]
     return ItemAffinities(
         owner=whose, row=which, offsets=begin, lines=lines, days=days, first_at=first, last_at=last,
         decayed_20=decayed_20, decayed_90=decayed_90, rank=rank, trips_since=since, shopping_days=shopping_days,

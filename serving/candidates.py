@@ -25,8 +25,8 @@ class Source(IntFlag):
     TASTE = 32
 
 
-SCORED = 200
-"""Items scored for a short list. Lists of 12 are as good with 150 as with 500 (docs/adr/0008-speed-of-an-answer.md)."""
+SCORED = 150
+"""Items scored for a short list: those of 12 are as good as with 500 (docs/adr/0008-speed-of-an-answer.md)."""
 SCORED_PER_ITEM = 5
 """Items scored for each one wanted, where that makes more."""
 
@@ -93,7 +93,7 @@ def merge(proposals: Mapping[Source, Rows], limits: Limits = LIMITS) -> Candidat
         return Candidates(np.zeros(0, np.int64), np.zeros(0, np.uint8))
     masks = np.array(list(proposals), np.uint8)
     own = np.array([[len(part) for part in parts], most], np.int64).T.copy()
-    distinct, sources, best = _distinct(rows.argsort(kind="stable"), rows, own, masks)
+    distinct, sources, best = _distinct(rows.argsort(), rows, own, masks)
     if len(distinct) <= limits.total:
         return Candidates(distinct, sources)
     chosen = best.argsort(kind="stable")[: limits.total]
@@ -107,8 +107,8 @@ def _distinct(
 ) -> tuple[Rows, NDArray[np.uint8], NDArray[np.float64]]:
     """Each row once, ascending, with the mask of its sources and its best place, relative to its source's limit.
 
-    order: sorts ``rows``, which are the sources' one behind the other; parts: ``int64[s, 2]``, each source's number of
-    rows and its limit; masks: ``uint8[s]``.
+    order: sorts ``rows``, which are the sources' one behind the other, equal ones in any order; parts: ``int64[s, 2]``,
+    each source's number of rows and its limit; masks: ``uint8[s]``.
     """
     mask, place = np.empty(len(rows), np.uint8), np.empty(len(rows), np.float64)
     at = 0
