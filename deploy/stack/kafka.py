@@ -98,7 +98,9 @@ class Kafka(Part):
         # The second compiler takes as much of a small machine's processors, for minutes, as the broker itself, whose
         # work is mostly copying: what it compiles is a tenth quicker.
         java = self._java([f"-Xms{heap}", f"-Xmx{heap}", "-XX:TieredStopAtLevel=1", *collector])
-        return [*java, "kafka.Kafka", str(self.directory / "server.properties")]
+        # Beside everything else on a few processors: whoever answers is not interrupted by a broker that has woken up.
+        patient = ["chrt", "--batch", "0"] if shutil.which("chrt") else []
+        return [*patient, *java, "kafka.Kafka", str(self.directory / "server.properties")]
 
     def probe(self) -> bool:
         """The cluster names a controller and this broker."""
