@@ -55,7 +55,7 @@ class RecommendationClient:
                 **settings.kafka_config(),
                 "group.id": f"recommendation-client-{uuid.uuid4().hex}",  # never committed to
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
+                "fetch.wait.max.ms": 100,
                 "allow.auto.create.topics": False,
             }
         )

@@ -62,7 +62,7 @@ class RequestsConsumer:
                 "group.id": settings.serving_group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 20,
+                "fetch.wait.max.ms": 100,
                 "fetch.min.bytes": 1,
                 "allow.auto.create.topics": False,
             }
