@@ -1,7 +1,7 @@
 """Arrays as an inference's body: a head of JSON, then their bytes, as Triton's binary tensor data extension has it.
 
-tritonclient's own reader and writer of this form make four classes and some three hundred calls a request; what it says
-of types is taken from it. Source: docs/protocol/extension_binary_data.md of Triton's server.
+tritonclient's own reader and writer of this form define four classes and make some 280 calls an answer; what it says of
+types is taken from it. Source: docs/protocol/extension_binary_data.md of Triton's server.
 """
 
 from __future__ import annotations
